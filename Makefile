@@ -1,0 +1,74 @@
+# The study's commands. `make` alone lists them.
+#
+# Nothing needs to be installed or activated beforehand but Python 3.11 or newer: `make reproduce` and `make test` create .venv.
+# Settings, given as NAME=value behind the command:
+#   PROFILE      quick (default): embedded images, CPU, minutes.  full: the reported results (data set: see the README)
+#   TORCH_INDEX  where torch comes from. Empty: what pip finds on PyPI (on Linux a CUDA build, several GB).
+#                CPU only:   TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                CUDA 12.6:  TORCH_INDEX=https://download.pytorch.org/whl/cu126
+#                It counts when .venv is made; to change it later, delete .venv first.
+#   PYTHON       the Python that .venv is made with (default python3)
+#   CORES        how many cores the experiments may use (default: all)
+
+PROFILE     ?= quick
+TORCH_INDEX ?=
+PYTHON      ?= python3
+CORES       ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help reproduce test lab prepare clean says
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One stamp per content of the three files that say what to install: touching them installs nothing.
+INSTALLED := $(VENV)/.installed-$(shell cat settings.ini constraints.txt setup.py | cksum | cut -d' ' -f1)
+
+help: ## list the targets
+	@echo "make TARGET [PROFILE=quick|full] [TORCH_INDEX=url] [PYTHON=python3] [CORES=n]"; echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | while IFS=@ read -r target what; do printf '%-17s %s\n' "$$target" "$$what"; done
+
+reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
+	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
+	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=1 --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
+	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: $(if $(filter full,$(PROFILE)),figures/,figures/quick/)."
+
+test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests
+	@echo "1/3 export: is cinn_nb/ in step with nbs/?"
+	@set -e; before=$$(cat cinn_nb/*.py | cksum); $(BIN)/nbdev_export; after=$$(cat cinn_nb/*.py | cksum); \
+	if [ "$$before" != "$$after" ]; then \
+	  echo "make test: cinn_nb/ was not in step with nbs/. It has been exported anew and left so: look at 'git diff cinn_nb', commit it, run again." >&2; exit 1; fi
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; unset CINN_DATA; \
+	export TMPDIR="$$tmp" IPYTHONDIR="$$tmp/ipython" OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1; \
+	echo "2/3 notebooks: every one runs from top to bottom, two at a time"; \
+	nbdev_test --n_workers 2 --do_print --timing; \
+	echo "3/3 rules and commands"; \
+	python -m pytest tests -q -p no:cacheprovider --durations 3
+
+lab: $(INSTALLED) ## open JupyterLab on nbs/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs
+
+prepare: $(INSTALLED) ## before a commit: export cinn_nb/, clean the notebooks, write README.md
+	@$(BIN)/nbdev_export
+	@$(BIN)/nbdev_clean
+	@$(BIN)/cinn-run --readme
+
+clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
+	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
+
+says:
+	@echo "The study needs no network but PyPI (to install, about 2 GB once); the quick profile runs on embedded data, on a CPU."
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "make: this needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there'). Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@grep -qsF "$(CURDIR)/$(VENV)" $(BIN)/activate || { echo "Creating $(VENV)."; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing into $(VENV) (a few minutes the first time): torch first, then the rest, at the tested versions."
+	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) install -c constraints.txt -e '.[all]'
+	@rm -f $(VENV)/.installed-*; touch $@
