@@ -8,6 +8,7 @@
 #                CUDA 12.6:  TORCH_INDEX=https://download.pytorch.org/whl/cu126
 #                It counts when .venv is made; to change it later, delete .venv first.
 #   PYTHON       the Python that .venv is made with (default python3)
+#   LAB          more options for JupyterLab, such as LAB=--no-browser
 #   CORES        how many cores the experiments may use (default: all)
 
 PROFILE     ?= quick
@@ -20,7 +21,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab prepare clean says
+.PHONY: help reproduce test lab install-model prepare clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -30,7 +31,7 @@ INSTALLED := $(VENV)/.installed-$(shell cat settings.ini constraints.txt setup.p
 
 help: ## list the targets
 	@echo "make TARGET [PROFILE=quick|full] [TORCH_INDEX=url] [PYTHON=python3] [CORES=n]"; echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' Makefile | while IFS=@ read -r target what; do printf '%-17s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | while IFS=@ read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
 
 reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
 	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
@@ -50,7 +51,10 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 	python -m pytest tests -q -p no:cacheprovider --durations 3
 
 lab: $(INSTALLED) ## open JupyterLab on nbs/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs $(LAB)
+
+install-model: ## put the model that the full profile trained into the package
+	cp runs/full/20_train/cinn.safetensors runs/full/20_train/cinn.json cinn_nb/weights/
 
 prepare: $(INSTALLED) ## before a commit: export cinn_nb/, clean the notebooks, write README.md
 	@$(BIN)/nbdev_export

@@ -16,18 +16,18 @@ from pathlib import Path
 
 from cinn_nb.study import fingerprint, profile_of, sha256_of
 
-# name: what it needs (experiments whose metrics it reads), and the files it writes beside its executed notebook.
-# A new experiment is one line.
+# name: `needs`: experiments whose metrics it reads; `reads`: weights and data, which count by their content, not by their time
+# stamps; `writes`: files beside its executed notebook; `figures`; `gpus` (default 1; a CPU will do). A new experiment is one line.
 TABLES = ["metrics.csv", "provenance.json"]
+IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 EXPERIMENTS = {
-    "20_train":      dict(needs=[], writes=TABLES),
-    "21_robustness": dict(needs=[], writes=TABLES),  # measures the committed weights, so it needs no training
-    "40_results":    dict(needs=["20_train", "21_robustness"], writes=[], gpus=0),
+    "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training.svg"]),
+    "21_robustness": dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["robustness.svg"]),
+    "40_results":    dict(needs=["20_train", "21_robustness"], reads=[], writes=[], figures=[], gpus=0),
 }
-# Read by every experiment. They count by their content (see `params`), not by their time stamps, which a checkout changes.
-DATA = [path for path in ("cinn_nb/weights", "data/registry.csv", "data/test_crops.csv") if Path(path).exists()]
 
 PROFILE = profile_of(config.get("profile", "quick")).name
+FIGURES = profile_of(PROFILE).figures
 RUN = str(Path(sys.executable).with_name("cinn-run"))
 
 
@@ -46,11 +46,12 @@ for name, e in EXPERIMENTS.items():
             [f"runs/{PROFILE}/{need}/metrics.csv" for need in e["needs"]],
         output:
             [f"runs/{PROFILE}/{name}/{file}" for file in e["writes"]],
+            [f"{FIGURES}/{figure}" for figure in e["figures"]],
             notebook=f"runs/{PROFILE}/{name}/{name}.ipynb",
         params:
             source=f"nbs/{name}.ipynb",
             code=fingerprint(f"nbs/{name}.ipynb"),
-            data={path: sha256_of(path) for path in DATA},
+            data={path: sha256_of(path) for path in e["reads"] if Path(path).exists()},
         threads: workflow.cores or 4
         resources:
             gpu=e.get("gpus", 1),

@@ -82,10 +82,10 @@ class DenseNet(nn.Module):
         for conv in self.hidden: x = torch.cat([x, F.leaky_relu(conv(x), self.slope)], 1)
         return self.out(x)
 
-# %% ../nbs/05_coupling.ipynb #49bfff08
+# %% ../nbs/05_coupling.ipynb #0ae1bdef
 def count_parameters(module: nn.Module) -> int:
-    "Number of trainable numbers in `module`."
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+    "Number of weights and biases in `module`."
+    return sum(p.numel() for p in module.parameters())
 
 # %% ../nbs/05_coupling.ipynb #423cef6e
 class CSPDenseNet(nn.Module):

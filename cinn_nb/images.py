@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'PHANTOMS', 'EMBEDDED', 'DicomInfo', 'read_dicom', 'window', 'saturation',
            'saturation_group', 'put_back', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image', 'write_image',
-           'read_nifti', 'write_nifti', 'phantom', 'Embedded', 'Row', 'registry', 'DataMissing', 'data_dir',
-           'pixels_sha256', 'Sample', 'load_split', 'grid_crops', 'Crop', 'test_crops', 'embedded_crops',
+           'read_nifti', 'write_nifti', 'phantom', 'Embedded', 'embedded_images', 'Row', 'registry', 'DataMissing',
+           'data_dir', 'pixels_sha256', 'Sample', 'load_split', 'grid_crops', 'Crop', 'test_crops', 'embedded_crops',
            'random_crops', 'build', 'fetch']
 
 # %% ../nbs/01_images.ipynb #290baee2
@@ -400,7 +400,7 @@ EMBEDDED = (
     *(Embedded(f"phantom_{kind}", modality, f"phantom-{kind}", "", "", f"phantom {kind}", "Apache-2.0", "generated here")
       for kind, modality in zip(PHANTOMS, ("ct", "chest_xray", "mri", "ct", "ultrasound"))))
 
-# %% ../nbs/01_images.ipynb #77626146
+# %% ../nbs/01_images.ipynb #4d3cab08
 def _load_embedded(item: Embedded) -> np.ndarray:
     how, *numbers = item.load.split()
     if how == "phantom": return phantom(numbers[0])

@@ -59,7 +59,7 @@ def to_8bit(x: Tensor) -> Tensor:
     x = x.clamp(0, 255)
     return straight_through(x, x.round())
 
-# %% ../nbs/04_jpeg.ipynb #f2ef0b87
+# %% ../nbs/04_jpeg.ipynb #ce7de799
 SURROGATES = ("straight-through",)
 
 def _jpeg_gray(x: Tensor, quality: Tensor) -> Tensor:
@@ -69,7 +69,8 @@ def _jpeg_gray(x: Tensor, quality: Tensor) -> Tensor:
     steps = quality_table(quality)[:, :, None, None].to(x.dtype)
     k = block_dct(padded) / steps
     k = straight_through(k, round_half_away(k))
-    return to_8bit(block_idct(k * steps))[..., :H, :W]
+    y = block_idct(k * steps)[..., :H, :W].clamp(0, 255)
+    return straight_through(y, torch.floor(y + .5 + 2**-10))   # libjpeg's IDCT rounds half up; the 2**-10 outweighs float32's error in a tie
 
 def jpeg(x: Tensor, quality: int | Tensor, subsampling: str = "gray", surrogate: str = "straight-through") -> Tensor:
     """Differentiable JPEG: encode and decode `x` at `quality`.

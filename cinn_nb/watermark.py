@@ -26,7 +26,7 @@ def capacity(H: int, W: int) -> int:
     "User bytes that an H x W image carries, H and W at least 8; 0 if it has fewer than 256 whole 8x8 blocks (128x128 pixels)."
     return _code(H, W).capacity
 
-# %% ../nbs/12_watermark.ipynb #b30f2520
+# %% ../nbs/12_watermark.ipynb #b47f19b4
 class EmbedError(ValueError):
     "The payload cannot be embedded: it does not fit, or this image cannot carry it."
 
@@ -41,7 +41,7 @@ def _gray8(image) -> np.ndarray:
     if image.ndim != 2: raise ValueError(f"{found}; it must be gray, uint8 (H, W)")
     if image.dtype != np.uint8: raise ValueError(f"{found}: only 8 bits are supported yet; window it to 8-bit gray first (cinn_nb.images.window)")
     if min(image.shape) < 8: raise ValueError(f"{found}; it must have at least 8x8 pixels")
-    return image
+    return np.ascontiguousarray(image)   # a mirrored view, say, has negative strides, which torch refuses
 
 # %% ../nbs/12_watermark.ipynb #9b6a738b
 def _check_payload(payload: bytes, H: int, W: int) -> bytes:
@@ -116,7 +116,7 @@ def extract(image: np.ndarray, model="cinn") -> bytes:
     "The payload of a uint8 image (H, W); `NoWatermarkError` when nothing can be read. Arguments as in `read`."
     return read(image, model).payload
 
-# %% ../nbs/12_watermark.ipynb #830052a8
+# %% ../nbs/12_watermark.ipynb #899ca53c
 _STRONGER = (1., 1.25, 1.5, 2.)   # factors on `strength`, tried in turn
 
 def _write(net, cover: np.ndarray, bits: np.ndarray, strength: float) -> np.ndarray:
@@ -145,8 +145,8 @@ def embed(image: np.ndarray, payload: bytes, model="cinn", strength: float = 1.)
             if _decode(code, _soft(net, stego), erase=False).payload == payload: return stego
         except DecodingError: pass
     flat = np.mean((cover == 0) | (cover == 255))
-    raise EmbedError(f"this image cannot carry the payload: not even the undamaged stego image can be read at strength {strength * factor:g}; "
-                     f"{flat:.0%} of its pixels are 0 or 255, where a mark is clipped")
+    why = f"{flat:.0%} of its pixels are 0 or 255, where a mark is clipped" if strength >= 1 else f"strength {strength:g} is faint, 1 is normal"
+    raise EmbedError(f"this image cannot carry the payload: not even the undamaged stego image can be read at strength {strength * factor:g}; {why}")
 
 # %% ../nbs/12_watermark.ipynb #16414978
 def false_positives(images, model="cinn") -> tuple[int, list[bytes]]:
@@ -246,7 +246,7 @@ def _run_capacity(args: argparse.Namespace) -> None:
     image = _read_gray(args.IN)
     print(f"{args.IN}: {image.shape[0]}x{image.shape[1]} pixels carry up to {capacity(*image.shape)} bytes")
 
-# %% ../nbs/12_watermark.ipynb #f09b1338
+# %% ../nbs/12_watermark.ipynb #8169b0f1
 class _Parser(argparse.ArgumentParser):
     def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
 
@@ -260,6 +260,7 @@ def _strength(text: str) -> float:
     if not 0 < value < math.inf: raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
 
+# %% ../nbs/12_watermark.ipynb #32726beb
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="cinn", description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
                      epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.")
