@@ -17,13 +17,13 @@ from pathlib import Path
 from cinn_nb.study import fingerprint, profile_of, sha256_of
 
 # name: `needs`: experiments whose metrics it reads; `reads`: weights and data, which count by their content, not by their time
-# stamps; `writes`: files beside its executed notebook; `figures`; `gpus` (default 1; a CPU will do). A new experiment is one line.
+# stamps; `writes`: files beside its executed notebook; `figures`: each as SVG and PNG; `gpus` (default 1; a CPU will do). A new experiment is one line.
 TABLES = ["metrics.csv", "provenance.json"]
 IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 EXPERIMENTS = {
-    "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training.svg"]),
-    "21_robustness": dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["robustness.svg"]),
-    "40_results":    dict(needs=["20_train", "21_robustness"], reads=[], writes=[], figures=[], gpus=0),
+    "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
+    "21_robustness": dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["robustness"]),
+    "40_results":    dict(needs=["20_train", "21_robustness"], reads=["cinn_nb/weights", *IMAGES], writes=["recovery_by_quality.csv"], figures=["recovery", "figure1"], gpus=0),
 }
 
 PROFILE = profile_of(config.get("profile", "quick")).name
@@ -46,7 +46,7 @@ for name, e in EXPERIMENTS.items():
             [f"runs/{PROFILE}/{need}/metrics.csv" for need in e["needs"]],
         output:
             [f"runs/{PROFILE}/{name}/{file}" for file in e["writes"]],
-            [f"{FIGURES}/{figure}" for figure in e["figures"]],
+            [f"{FIGURES}/{figure}.{suffix}" for figure in e["figures"] for suffix in ("svg", "png")],
             notebook=f"runs/{PROFILE}/{name}/{name}.ipynb",
         params:
             source=f"nbs/{name}.ipynb",

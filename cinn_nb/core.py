@@ -6,7 +6,8 @@
 __all__ = ['PALETTE', 'repo_root', 'in_test', 'set_seed', 'pick_device', 'progress', 'atomic_path', 'plot_style', 'show_images',
            'save_figure']
 
-# %% ../nbs/00_core.ipynb #7e3bb7ea
+# %% ../nbs/00_core.ipynb #55aeed54
+import io
 import os
 import random
 import sys
@@ -92,12 +93,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/00_core.ipynb #8f192734
+# %% ../nbs/00_core.ipynb #fa5053cd
+def _compact_png(fig) -> bytes:
+    "A matplotlib figure as PNG with a palette of 256 colours, for a notebook's outputs."
+    from PIL import Image
+    full, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(full, format="png", dpi=fig.dpi, bbox_inches="tight")
+    Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 def plot_style() -> None:
-    "Set the study's figure style: palette, thin grid, no top and right spines, readable sizes, byte-stable SVG."
+    "Set the study's figure style: palette, thin grid, no top and right spines, readable sizes, byte-stable SVG; small pictures in notebooks."
     import matplotlib as mpl
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        import matplotlib.pyplot as plt
+        plt.switch_backend(mpl.get_backend())   # the inline backend sets its own formatter when it wakes up; ours comes after
+        shell.display_formatter.formatters["image/png"].for_type(mpl.figure.Figure, _compact_png)
     mpl.rcParams.update({
         "axes.prop_cycle": mpl.cycler(color=PALETTE), "axes.grid": True, "grid.alpha": .25, "grid.linewidth": .6,
         "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "font.size": 9,
