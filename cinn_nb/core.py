@@ -6,7 +6,7 @@
 __all__ = ['PALETTE', 'repo_root', 'in_test', 'set_seed', 'pick_device', 'progress', 'atomic_path', 'plot_style', 'show_images',
            'save_figure']
 
-# %% ../nbs/00_core.ipynb #55aeed54
+# %% ../nbs/00_core.ipynb #14a815d4
 import io
 import os
 import random
@@ -15,9 +15,8 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterable, Iterator
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Iterable, Iterator
+if TYPE_CHECKING: import torch
 
 # %% ../nbs/00_core.ipynb #b387cd17
 def repo_root(start: str | Path | None = None) -> Path:
@@ -34,20 +33,23 @@ def in_test() -> bool:
     "True under `nbdev_test` (environment variable `IN_TEST`)."
     return os.environ.get("IN_TEST", "") not in ("", "0")
 
-# %% ../nbs/00_core.ipynb #5703bdc6
-def set_seed(seed: int) -> torch.Generator:
+# %% ../nbs/00_core.ipynb #f9bac7d1
+def set_seed(seed: int) -> "torch.Generator":
     "Seed Python, numpy and torch; return a CPU generator with the same seed."
     if not 0 <= seed < 2**32: raise ValueError(f"seed is {seed}; it must lie in 0..2**32-1")
+    import numpy as np
+    import torch
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
 
-# %% ../nbs/00_core.ipynb #498dd77f
-def pick_device(name: str = "auto") -> torch.device:
+# %% ../nbs/00_core.ipynb #0be58c3f
+def pick_device(name: str = "auto") -> "torch.device":
     """`"auto"`: CUDA if there is one, else the CPU; otherwise the named device.
 
     Raises `ValueError` when a GPU is asked for by name and none is there."""
+    import torch
     if name == "auto": return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -117,13 +119,14 @@ def plot_style() -> None:
         "axes.titlesize": 9.5, "figure.dpi": 100, "savefig.dpi": 150, "savefig.bbox": "tight",
         "legend.frameon": False, "lines.linewidth": 1.6, "svg.hashsalt": "cinn", "image.cmap": "gray"})
 
-# %% ../nbs/00_core.ipynb #e8dbba11
+# %% ../nbs/00_core.ipynb #207dc898
 def show_images(images, titles=None, cols: int | None = None, vmin: float | None = 0, vmax: float | None = 255,
                 size: float = 2.4, suptitle: str | None = None):
     """Draw gray (H, W) or colour (H, W, 3) arrays side by side, aspect ratio 1, one window for all; return the figure.
 
     `size` is the width of a panel in inches."""
     import matplotlib.pyplot as plt
+    import numpy as np
     images = [np.asarray(image) for image in images]
     cols = cols or len(images)
     rows = -(-len(images) // cols)

@@ -9,7 +9,7 @@ __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'PHANTOMS', 'EMBEDDED', 'DicomInfo',
            'data_dir', 'pixels_sha256', 'Sample', 'load_split', 'grid_crops', 'Crop', 'test_crops', 'embedded_crops',
            'random_crops', 'build', 'fetch']
 
-# %% ../nbs/01_images.ipynb #290baee2
+# %% ../nbs/01_images.ipynb #c3349752
 import csv
 import hashlib
 import importlib.util
@@ -18,10 +18,10 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 import numpy as np
 import pydicom
-import torch
+if TYPE_CHECKING: import torch
 from PIL import Image
 from .core import atomic_path, progress, repo_root
 
@@ -561,13 +561,14 @@ def embedded_crops(size: int = 256) -> list[Crop]:
     images = embedded_images()
     return [Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop)) for e in EMBEDDED for y, x, crop in grid_crops(images[e.name], size)]
 
-# %% ../nbs/01_images.ipynb #57adb737
-def random_crops(images: list[np.ndarray], n: int, size: int, generator: torch.Generator, flip: bool = False, weights=None) -> torch.Tensor:
+# %% ../nbs/01_images.ipynb #a3dbde1e
+def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.Generator", flip: bool = False, weights=None) -> "torch.Tensor":
     """Cut n training crops: uint8 tensor (n, 1, size, size). Images are drawn with replacement, all alike or by `weights`.
 
     Every position in an image is equally likely and nothing is skipped, not even a black crop. An image smaller than `size` is
     continued by mirroring. `flip`: turn each crop by one of the eight symmetries of the square. `generator`: on the CPU."""
     if not images: raise ValueError("images is empty; give a list of gray uint8 arrays (H, W)")
+    import torch
     p = torch.ones(len(images)) if weights is None else torch.as_tensor(weights, dtype=torch.float)
     picks = torch.multinomial(p, n, replacement=True, generator=generator).tolist()
     places = torch.rand(n, 2, generator=generator, dtype=torch.float64).tolist()

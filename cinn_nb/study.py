@@ -26,24 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
-# %% ../nbs/13_study.ipynb #bec8cdf2
-def _root(start: str | Path | None = None) -> Path:
-    "As `cinn_nb.core.repo_root`, without importing torch."
-    here = Path(start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "settings.ini").is_file(): return folder
-    raise FileNotFoundError("no settings.ini in this folder or above it: run this inside a checkout of the study")
+# %% ../nbs/13_study.ipynb #c648f45d
+from .core import atomic_path, in_test, repo_root
 
-def _in_test() -> bool: return os.environ.get("IN_TEST", "") not in ("", "0")
-
+# %% ../nbs/13_study.ipynb #81118fd9
 def _write(path: Path, text: str) -> Path:
     "Write `text` aside, then rename: a reader sees the old file or the new one, never half of one."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(text, encoding="utf-8", newline="\n")
-        aside.replace(path)
-    finally: aside.unlink(missing_ok=True)
+    with atomic_path(path) as aside: aside.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 # %% ../nbs/13_study.ipynb #64e2b5f2
@@ -64,15 +53,15 @@ def profile_of(name: str) -> Profile:
     if name not in PROFILES: raise ValueError(f"profile is {name!r}; it must be one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
-# %% ../nbs/13_study.ipynb #59edaa41
+# %% ../nbs/13_study.ipynb #49b9a54c
 _TEST_DIRS: dict[tuple[str, ...], tempfile.TemporaryDirectory] = {}
 
 def _folder(*parts: str) -> Path:
     "Make and return root/parts, or under a test a temporary folder that stays the same within this process."
-    if _in_test():
+    if in_test():
         if parts not in _TEST_DIRS: _TEST_DIRS[parts] = tempfile.TemporaryDirectory(prefix="cinn_nb_")
         return Path(_TEST_DIRS[parts].name)
-    folder = _root().joinpath(*parts)
+    folder = repo_root().joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -87,10 +76,10 @@ def figures_dir(profile: str = "quick") -> Path:
     "The folder, made if missing, for figures: `figures/quick/` or `figures/`; under a test a temporary folder."
     return _folder(*profile_of(profile).figures.split("/"))
 
-# %% ../nbs/13_study.ipynb #b0e8cb5f
+# %% ../nbs/13_study.ipynb #84a8da91
 def _places() -> list[tuple[str, str]]:
     "Folders of this machine and what to write instead, the longest first."
-    try: root = str(_root())
+    try: root = str(repo_root())
     except FileNotFoundError: root = ""
     named = [(os.environ.get("CINN_DATA", ""), "$CINN_DATA"), (root, "."), (sys.prefix, "$PYTHON"), (sys.base_prefix, "$PYTHON"),
              (tempfile.gettempdir(), "$TMP"), (os.path.expanduser("~"), "~")]
@@ -105,15 +94,15 @@ def scrub(text: str) -> str:
 def shown(path: str | Path) -> str:
     "`path` relative to the repository where it lies inside, otherwise scrubbed."
     path = Path(path).resolve()
-    try: return path.relative_to(_root()).as_posix()
+    try: return path.relative_to(repo_root()).as_posix()
     except (ValueError, FileNotFoundError): return scrub(path.as_posix())
 
-# %% ../nbs/13_study.ipynb #ebd28aed
+# %% ../nbs/13_study.ipynb #889e51a9
 def find_result(experiment: str, profile: str = "quick", name: str = "metrics.csv") -> Path:
     """The file `name` of `experiment`: from `runs/<profile>/` if it is there, else from `data/results/`.
 
     Raises `FileNotFoundError` that says how to make it."""
-    root = _root()
+    root = repo_root()
     places = [root / "runs" / profile_of(profile).name / experiment / name, root / "data" / "results" / experiment / name]
     for path in places:
         if path.is_file(): return path
@@ -131,17 +120,17 @@ def sha256_of(path: str | Path) -> str:
         while block := stream.read(1 << 20): digest.update(block)
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #d49a4453
+# %% ../nbs/13_study.ipynb #33d6c696
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
     "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes?); both `None` outside a git checkout."
-    def git(*args): return subprocess.run(["git", "-C", str(root or _root()), *args], capture_output=True, text=True, check=True).stdout.strip()
+    def git(*args): return subprocess.run(["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True, check=True).stdout.strip()
     try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError): return {"commit": None, "dirty": None}
 
 def versions() -> dict[str, str]:
     "The installed version of every package that settings.ini asks for directly."
     ini = configparser.ConfigParser(delimiters=["="])
-    ini.read(_root() / "settings.ini", encoding="utf-8")
+    ini.read(repo_root() / "settings.ini", encoding="utf-8")
     needs = " ".join(value for key, value in ini["DEFAULT"].items() if key.endswith("requirements")).split()
     found = {}
     for name in sorted({re.split(r"[<>=!~\[;]", need)[0].lower() for need in needs}):
@@ -167,7 +156,7 @@ def machine(device: Any = None) -> dict[str, Any]:
             "threads": torch.get_num_threads() if torch else None,
             "device": torch.cuda.get_device_name(None if kind == "auto" else kind) if cuda else "cpu"}
 
-# %% ../nbs/13_study.ipynb #a5c9ac99
+# %% ../nbs/13_study.ipynb #bfa85771
 def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (), outputs: Iterable[str | Path] = (), started: float | None = None,
                *, experiment: str | None = None, device: Any = None, durations: Mapping[str, float] | None = None, **more: Any) -> dict[str, Any]:
     """The record of one run, ready for JSON.
@@ -176,7 +165,7 @@ def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
     `started`: `time.time()` at the start. `experiment`: the notebook's name, whose code is then fingerprinted. `durations`: seconds of named parts.
     Everything in `more` is kept as it is. Holds no absolute path, user or host name. Raises `FileNotFoundError` for a file that is not there."""
     files = lambda paths: {shown(path): sha256_of(path) for path in paths}
-    notebook = _root() / "nbs" / f"{experiment}.ipynb" if experiment else None
+    notebook = repo_root() / "nbs" / f"{experiment}.ipynb" if experiment else None
     record = {"experiment": experiment, "profile": parameters.get("profile"), "seed": parameters.get("seed"), "parameters": dict(parameters),
               "code": fingerprint(notebook) if notebook and notebook.is_file() else None, "git": git_state(),
               "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "seconds": round(time.time() - started, 2) if started else None,
@@ -190,7 +179,7 @@ def write_provenance(out: str | Path, parameters: Mapping[str, Any], inputs: Ite
     """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path. `experiment` is the folder's name unless given.
 
     Written aside and renamed, so the file is whole or not there."""
-    more.setdefault("experiment", Path(out).name if not _in_test() else None)
+    more.setdefault("experiment", Path(out).name if not in_test() else None)
     record = provenance(parameters, inputs, outputs, started, **more)
     return _write(Path(out) / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -221,12 +210,12 @@ def _imports(tree: ast.Module, inside: bool) -> set[str]:
         found |= {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
     return found
 
-# %% ../nbs/13_study.ipynb #289c5a50
+# %% ../nbs/13_study.ipynb #fbe27a2f
 def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple[str, ...]:
     """The modules of `cinn_nb` that a notebook imports, directly or through others, sorted: `("cinn_nb.core", ...)`.
 
     `package`: the folder of the modules (default: the checkout's `cinn_nb/`). Reads and parses, imports nothing."""
-    package = Path(package) if package else _root() / "cinn_nb"
+    package = Path(package) if package else repo_root() / "cinn_nb"
     known = lambda names: {name for name in names if (package / f"{name}.py").is_file()}
     todo = known(set().union(*(_imports(_parse(source), inside=False) for source in _code_cells(notebook)), set()))
     done: set[str] = set()
@@ -241,7 +230,7 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
 
     Blind to prose, outputs, comments, layout and docstrings. Weights and data are inputs and are hashed as files, not here.
     The syntax tree's text differs between Python versions, so compare fingerprints made by one version."""
-    package = Path(package) if package else _root() / "cinn_nb"
+    package = Path(package) if package else repo_root() / "cinn_nb"
     digest = hashlib.sha256()
     for source in _code_cells(notebook): digest.update(f"cell {ast.dump(_parse(source))}\n".encode())
     for name in modules_of(notebook, package):
@@ -288,7 +277,7 @@ def tidy(notebook: Mapping[str, Any]) -> dict[str, Any]:
                 if kind.startswith("text/") or kind == "image/svg+xml": output["data"][kind] = [scrub(t) for t in data] if isinstance(data, list) else scrub(data)
     return nb
 
-# %% ../nbs/13_study.ipynb #fa752b93
+# %% ../nbs/13_study.ipynb #6c480437
 def _plain(text: str) -> str: return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, echo: bool = True) -> Path:
@@ -299,7 +288,7 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
     import papermill
     notebook, out, parameters = Path(notebook).resolve(), Path(out).resolve(), dict(parameters or {})
     check_parameters(notebook, parameters)
-    try: root = _root()
+    try: root = repo_root()
     except FileNotFoundError: root = notebook.parent
     if out.suffix != ".ipynb": raise ValueError(f"out is {shown(out)}; its name must end in .ipynb")
     if out == notebook or out.is_relative_to(root / "nbs"):
@@ -320,13 +309,13 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
     part.unlink()
     return out
 
-# %% ../nbs/13_study.ipynb #574cc5d1
+# %% ../nbs/13_study.ipynb #8ed14aaf
 def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
     """Copy `runs/full/<experiment>/` (tables, provenance, executed notebook, tidied) to `data/results/<experiment>/`; return the copies.
 
     Raises `FileNotFoundError` for a missing file and `ValueError` when the record is of another profile, when a table is not
     the one that the record vouches for, or when the notebook is above 2 MB."""
-    root = Path(root) if root else _root()
+    root = Path(root) if root else repo_root()
     run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
     for name in ("metrics.csv", "provenance.json", f"{experiment}.ipynb"):
         if not (run / name).is_file(): raise FileNotFoundError(f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first")
@@ -365,14 +354,14 @@ def _shows(output: Mapping[str, Any], cell: int) -> str:
         raise ValueError(f"cell {cell} of the front page shows an embedded picture, which a README cannot hold; save it and link the file: ![what it shows](../figures/name.png)")
     return f"```text\n{data.get('text/plain', '').rstrip()}\n```"
 
-# %% ../nbs/13_study.ipynb #3bfc3558
+# %% ../nbs/13_study.ipynb #563d72a5
 def readme_from_index(index: str | Path | None = None) -> str:
     """The text of README.md, from `nbs/index.ipynb`.
 
     Markdown cells as they are; of code cells the outputs, and the source too where the cell says `#| echo: true`;
     cells with `#| hide` are dropped. Relative links are turned round to the root.
     Raises `ValueError` for an error or an embedded picture among the outputs."""
-    index = Path(index) if index else _root() / "nbs" / "index.ipynb"
+    index = Path(index) if index else repo_root() / "nbs" / "index.ipynb"
     parts = [f"<!-- Generated from {index.parent.name}/{index.name} by `make prepare`. Edit the notebook, not this file. -->"]
     for number, cell in enumerate(json.loads(index.read_text(encoding="utf-8"))["cells"]):
         source = "".join(cell["source"])
@@ -420,9 +409,9 @@ def _parser():
     parser.add_argument("--readme", action="store_true", help="write README.md from nbs/index.ipynb")
     return parser
 
-# %% ../nbs/13_study.ipynb #00611238
+# %% ../nbs/13_study.ipynb #0e3e7a18
 def _command(parser, args) -> None:
-    if args.readme: return print("wrote", shown(_write(_root() / "README.md", readme_from_index())))
+    if args.readme: return print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
     if args.publish: return print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
     if not args.notebook: parser.error("name a notebook, or give --publish or --readme")
     notebook = Path(args.notebook)
