@@ -63,7 +63,7 @@ class AdditiveCoupling(nn.Module):
         b = b - self.t(_join(a, c))
         return a - self.f(_join(b, c)), b
 
-# %% ../nbs/05_coupling.ipynb #310c574c
+# %% ../nbs/05_coupling.ipynb #c6fa0066
 def _zero(conv: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(conv.weight); nn.init.zeros_(conv.bias)
     return conv
@@ -74,7 +74,8 @@ class DenseNet(nn.Module):
     (B, channels_in, h, w) to (B, channels_out, h, w); the last convolution is zero-initialised, so it starts as the zero map."""
     def __init__(self, channels_in: int, channels_out: int, growth: int = 32, layers: int = 5, slope: float = .1):
         super().__init__()
-        self.hidden = nn.ModuleList(nn.Conv2d(channels_in + i*growth, growth, 3, padding=1) for i in range(layers - 1))
+        self.hidden = nn.ModuleList(nn.Conv2d(channels_in + i*growth, growth, 3, padding=1)
+                                    for i in range(layers - 1))
         self.out = _zero(nn.Conv2d(channels_in + (layers - 1)*growth, channels_out, 3, padding=1))
         self.slope = slope
 
@@ -87,12 +88,13 @@ def count_parameters(module: nn.Module) -> int:
     "Number of weights and biases in `module`."
     return sum(p.numel() for p in module.parameters())
 
-# %% ../nbs/05_coupling.ipynb #423cef6e
+# %% ../nbs/05_coupling.ipynb #aa6a6261
 class CSPDenseNet(nn.Module):
     """Cross-stage-partial dense sub-network (after Wang et al., CVPR Workshops 2020): stem, split, dense half, transition, merge.
 
     (B, channels_in, h, w) to (B, channels_out, h, w); the last convolution is zero-initialised."""
-    def __init__(self, channels_in: int, channels_out: int, width: int = 64, growth: int = 16, layers: int = 4, slope: float = .1):
+    def __init__(self, channels_in: int, channels_out: int, width: int = 64, growth: int = 16, layers: int = 4,
+                 slope: float = .1):
         super().__init__()
         if width % 2: raise ValueError(f"width is {width}; it must be even, to be split in two halves")
         half = width // 2

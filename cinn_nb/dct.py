@@ -31,7 +31,7 @@ def zigzag_order() -> tuple[tuple[int, int], ...]:
 
 ZIGZAG = zigzag_order()
 
-# %% ../nbs/03_dct.ipynb #72ce9fdb
+# %% ../nbs/03_dct.ipynb #201dd7d2
 @lru_cache(maxsize=None)
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
     D = dct_matrix()
@@ -45,7 +45,8 @@ def block_dct(x: Tensor, level_shift: bool = True) -> Tensor:
     Raises `ValueError` for another shape or an integer dtype."""
     if x.ndim != 4 or x.shape[-1] % 8 or x.shape[-2] % 8 or 0 in x.shape[-2:]:
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (B, C, H, W) with H and W multiples of 8: crop or pad first")
-    if not x.is_floating_point(): raise ValueError(f"x has dtype {x.dtype}; convert it first, for instance x.float()")
+    if not x.is_floating_point():
+        raise ValueError(f"x has dtype {x.dtype}; convert it first, for instance x.float()")
     B, C, H, W = x.shape
     x = (x - 128 if level_shift else x).reshape(B * C, 1, H, W)
     return F.conv2d(x, _basis(x.dtype, x.device), stride=8).view(B, C * 64, H // 8, W // 8)

@@ -56,7 +56,7 @@ def _mirror(data: pydicom.Dataset, slope: float, intercept: float) -> float:
     low, high = (-2**(bits-1), 2**(bits-1) - 1) if data.PixelRepresentation else (0, 2**bits - 1)
     return slope*(low + high) + 2*intercept
 
-# %% ../nbs/01_images.ipynb #55a1b56c
+# %% ../nbs/01_images.ipynb #fa3cb4e1
 def read_dicom(path: str | Path, frame: int = 0) -> tuple[np.ndarray, DicomInfo]:
     """One gray DICOM frame as modality values, float32 (H, W), after slope and intercept (DICOM PS3.3, C.11.1), and its header.
 
@@ -64,8 +64,10 @@ def read_dicom(path: str | Path, frame: int = 0) -> tuple[np.ndarray, DicomInfo]
     cannot be read; colour is refused (see `read_dicom_rgb`)."""
     data = _dataset(path)
     kind = data.PhotometricInterpretation
-    if not kind.startswith("MONOCHROME"): raise ValueError(f"{path} is a colour image ({kind}); use read_dicom_rgb()")
-    if "ModalityLUTSequence" in data: raise ValueError(f"{path} has a modality lookup table, which is not supported; store rescaled values")
+    if not kind.startswith("MONOCHROME"):
+        raise ValueError(f"{path} is a colour image ({kind}); use read_dicom_rgb()")
+    if "ModalityLUTSequence" in data:
+        raise ValueError(f"{path} has a modality lookup table, which is not supported; store rescaled values")
     frames = int(data.get("NumberOfFrames") or 1)
     if not 0 <= frame < frames: raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
     slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
@@ -76,7 +78,8 @@ def read_dicom(path: str | Path, frame: int = 0) -> tuple[np.ndarray, DicomInfo]
         total = _mirror(data, slope, intercept)
         values, windows = total - values, tuple((total - c, w) for c, w in windows)
     spacing = data.get("PixelSpacing")
-    return values.astype(np.float32), DicomInfo(str(data.get("Modality", "")), int(data.BitsStored), slope, intercept, kind, windows,
+    return values.astype(np.float32), DicomInfo(str(data.get("Modality", "")), int(data.BitsStored), slope,
+                                                intercept, kind, windows,
                                                 tuple(map(float, spacing)) if spacing else None, frames)
 
 # %% ../nbs/01_images.ipynb #44236f48
@@ -98,7 +101,7 @@ def saturation_group(share: float) -> str:
     if not 0 <= share <= 1: raise ValueError(f"share is {share}; it must lie in 0..1")
     return SATURATION_GROUPS[(share >= .01) + (share >= .1) + (share > .5)]
 
-# %% ../nbs/01_images.ipynb #cc5e0c68
+# %% ../nbs/01_images.ipynb #74be0c48
 def put_back(values: np.ndarray, stego: np.ndarray, centre: float, width: float, step: float = 1.) -> np.ndarray:
     """Carry the 8-bit change stego - window(values) back to modality values: float32, each moved by a whole number of steps.
 
@@ -107,7 +110,8 @@ def put_back(values: np.ndarray, stego: np.ndarray, centre: float, width: float,
     255 steps (a gray level would then hold no value)."""
     if stego.dtype != np.uint8 or stego.shape != np.shape(values):
         raise ValueError(f"stego is {stego.dtype} {stego.shape}; it must be uint8 with the shape of the values, {np.shape(values)}")
-    if width < 255*step: raise ValueError(f"width is {width}; it must be at least 255 steps of {step} to hold every gray level")
+    if width < 255*step:
+        raise ValueError(f"width is {width}; it must be at least 255 steps of {step} to hold every gray level")
     values = np.asarray(values, np.float64)
     level = 255*(values - (centre - width/2))/width
     residual = np.where((level >= -.5) & (level < 255.5), stego - window(values, centre, width).astype(float), 0)
@@ -118,18 +122,20 @@ def put_back(values: np.ndarray, stego: np.ndarray, centre: float, width: float,
         steps = steps + aside*(missed & (window(moved(steps + aside), centre, width) == stego))
     return moved(steps)
 
-# %% ../nbs/01_images.ipynb #23bedc70
+# %% ../nbs/01_images.ipynb #8a43ec1a
 def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     """Write modality values (H, W) as a copy of the one-frame gray DICOM file `like`: whole file or none, uncompressed pixels.
 
     `ValueError` if the values do not fit the stored bits, or the shape is another."""
     old, info = read_dicom(like)
     data = _dataset(like)
-    if info.frames != 1 or np.shape(values) != old.shape: raise ValueError(f"values have shape {np.shape(values)}; {like} holds {info.frames} frame(s) of {old.shape}")
+    if info.frames != 1 or np.shape(values) != old.shape:
+        raise ValueError(f"values have shape {np.shape(values)}; {like} holds {info.frames} frame(s) of {old.shape}")
     if info.photometric == "MONOCHROME1": values = _mirror(data, info.slope, info.intercept) - np.asarray(values)
     stored = np.rint((np.asarray(values, np.float64) - info.intercept)/info.slope)
     signed = data.PixelRepresentation
-    low, high = (-2**(info.bits_stored - 1), 2**(info.bits_stored - 1) - 1) if signed else (0, 2**info.bits_stored - 1)
+    low, high = (-2**(info.bits_stored - 1), 2**(info.bits_stored - 1) - 1) if signed else (0,
+        2**info.bits_stored - 1)
     if stored.min() < low or stored.max() > high:
         raise ValueError(f"stored values would run {stored.min():.0f}..{stored.max():.0f}; {like} holds {low}..{high}; clip the values first")
     dtype = np.dtype(f"{'i' if signed else 'u'}{data.BitsAllocated//8}")
@@ -137,11 +143,12 @@ def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     data.ImageType = ["DERIVED", *list(data.get("ImageType") or ["", "SECONDARY"])[1:]]
     with atomic_path(path) as tmp: data.save_as(tmp, enforce_file_format=True)
 
-# %% ../nbs/01_images.ipynb #9ecc6d14
+# %% ../nbs/01_images.ipynb #2709ec82
 def read_dicom_rgb(path: str | Path, frame: int = 0) -> np.ndarray:
     "One frame of a colour DICOM image (RGB, YBR or palette): uint8 (H, W, 3). Errors as in `read_dicom`."
     data = _dataset(path)
-    if data.PhotometricInterpretation.startswith("MONOCHROME"): raise ValueError(f"{path} is a gray image; use read_dicom()")
+    if data.PhotometricInterpretation.startswith("MONOCHROME"):
+        raise ValueError(f"{path} is a gray image; use read_dicom()")
     frames = int(data.get("NumberOfFrames") or 1)
     if not 0 <= frame < frames: raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
     pixels = _stored(data, path)
@@ -157,7 +164,7 @@ def to_gray(array: np.ndarray) -> np.ndarray:
         raise ValueError(f"image has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3); use window() for deeper images")
     return array if array.ndim == 2 else np.asarray(Image.fromarray(array).convert("L"))
 
-# %% ../nbs/01_images.ipynb #98110c8c
+# %% ../nbs/01_images.ipynb #8b9863b5
 def read_image(path: str | Path) -> np.ndarray:
     """Read a PNG, TIFF, JPEG, BMP or WebP file: uint8 (H, W) or (H, W, 3), or uint16 (H, W). Palettes become RGB; alpha is dropped.
 
@@ -168,16 +175,18 @@ def read_image(path: str | Path) -> np.ndarray:
         with Image.open(path) as image:
             if image.format == "PNG": image.verify()   # every chunk and its checksum; load() forgives the last ones
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1: raise ValueError(f"it holds {image.n_frames} images, cut one out first")
+            if getattr(image, "n_frames", 1) > 1:
+                raise ValueError(f"it holds {image.n_frames} images, cut one out first")
             image.load()
-            if image.mode.startswith("I;16") or image.mode == "I" and image.format == "PNG": return np.asarray(image).astype(np.uint16)
+            if image.mode.startswith("I;16") or image.mode == "I" and image.format == "PNG":
+                return np.asarray(image).astype(np.uint16)
             if image.mode in ("I", "F"): raise ValueError(f"pixel type {image.mode}, window it to 8 bits first")
             if image.mode in ("1", "LA"): image = image.convert("L")
             return np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
-# %% ../nbs/01_images.ipynb #99ef833d
+# %% ../nbs/01_images.ipynb #9f4be6a4
 LOSSLESS = (".png", ".tif", ".tiff")
 
 def write_image(path: str | Path, array: np.ndarray) -> None:
@@ -185,13 +194,14 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
 
     `ValueError` for another suffix (lossy formats among them), dtype or shape."""
     path, array = Path(path), np.asarray(array)
-    if path.suffix.lower() not in LOSSLESS: raise ValueError(f"{path} would not be written without loss; use one of {', '.join(LOSSLESS)}")
+    if path.suffix.lower() not in LOSSLESS:
+        raise ValueError(f"{path} would not be written without loss; use one of {', '.join(LOSSLESS)}")
     gray, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if not (array.dtype == np.uint8 and (gray or colour) or array.dtype == np.uint16 and gray) or not array.size:
         raise ValueError(f"array has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3), or uint16 (H, W)")
     with atomic_path(path) as tmp: Image.fromarray(array).save(tmp)
 
-# %% ../nbs/01_images.ipynb #4c0318ee
+# %% ../nbs/01_images.ipynb #65783cde
 def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     "A NIfTI volume: scaled values, float32 (X, Y, Z), and its affine, float64 (4, 4). Needs nibabel."
     import nibabel
@@ -207,7 +217,8 @@ def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray) -> Non
     import nibabel
     if not str(path).endswith((".nii", ".nii.gz")): raise ValueError(f"{path} must end in .nii or .nii.gz")
     data = nibabel.Nifti1Image(volume, affine).to_bytes()
-    with atomic_path(path) as tmp: tmp.write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
 
 # %% ../nbs/01_images.ipynb #7595ba67
 def _noise(rng: np.random.Generator, size: int, low: float, high: float) -> np.ndarray:
@@ -232,7 +243,7 @@ def _paint(canvas, mask, value):
     "Blend `value` over the canvas, in place, where the mask is 1."
     canvas += mask*(value - canvas)
 
-# %% ../nbs/01_images.ipynb #be9e9248
+# %% ../nbs/01_images.ipynb #fd40012d
 def _head(rng, size, t):
     "A head slice painted with the tissue values t: air, scalp, skull, csf, grey, white, falx, spot (calcified or not)."
     x, y = _axes(rng, size, .012)
@@ -249,9 +260,12 @@ def _head(rng, size, t):
         _paint(image, _oval(x, y, side*.21, .08, .07, .11, side*15, .03), t["grey"])                 # thalamus
         _paint(image, _oval(x, y, side*.25, -.10, .045, .13, -side*12, .03), t["grey"])              # striatum
         _paint(image, _oval(x, y, side*(.09 + .05*np.abs(y)), -.20, .045, .17, -side*14), t["csf"])  # frontal horn
-        _paint(image, _oval(x, y, side*.20, .36, .04, .15, side*24), t["csf"])                       # occipital horn
-        _paint(image, _oval(x, y, side*.19, .31, .022, .03), t["spot"])                              # choroid plexus
-    _paint(image, _oval(x, y, 0, .06, .014, .10, 0, .015), t["csf"])                                 # third ventricle
+        # occipital horn
+        _paint(image, _oval(x, y, side*.20, .36, .04, .15, side*24), t["csf"])
+        # choroid plexus
+        _paint(image, _oval(x, y, side*.19, .31, .022, .03), t["spot"])
+    # third ventricle
+    _paint(image, _oval(x, y, 0, .06, .014, .10, 0, .015), t["csf"])
     _paint(image, _oval(x, y, 0, .20, .018, .02), t["spot"])                                         # pineal gland
     for cy in (-.6, .62): _paint(image, brain*_oval(x, y, 0, cy, .009, .17, 0, .012), t["falx"])
     return image
@@ -266,7 +280,7 @@ def _mr_brain(rng, size):
     real, imaginary = 4.5*rng.standard_normal((2, size, size))
     return np.clip(np.hypot(image + real, imaginary) + .5, 0, 255).astype(np.uint8)
 
-# %% ../nbs/01_images.ipynb #13101b19
+# %% ../nbs/01_images.ipynb #cb4927ca
 def _abdomen(rng, size):
     x, y = _axes(rng, size, .02)
     image = np.full((size, size), -1000.)
@@ -274,10 +288,13 @@ def _abdomen(rng, size):
     _paint(image, _oval(x, y, 0, .01, .82, .61), 55)                                                 # muscle
     inside = _oval(x, y, 0, -.04, .75, .53)
     _paint(image, inside, -90)
-    _paint(image, inside*_oval(x, y, -.40, -.14, .36, .34, 20), 105 + 7*_noise(rng, size, 12, 40))   # liver and its vessels
-    _paint(image, _oval(x, y, -.40, -.14, .29, .27, 20, .1)*np.clip(1.2 - np.abs(_noise(rng, size, 4, 8))*12, 0, 1), 150)
+    # liver and its vessels
+    _paint(image, inside*_oval(x, y, -.40, -.14, .36, .34, 20), 105 + 7*_noise(rng, size, 12, 40))
+    _paint(image, _oval(x, y, -.40, -.14, .29, .27, 20, .1)*np.clip(1.2 - np.abs(_noise(rng, size, 4, 8))*12, 0,
+        1), 150)
     _paint(image, inside*_oval(x, y, .50, -.18, .19, .16, -30), 115)                                 # spleen
-    _paint(image, _oval(x, y, .16, -.30, .20, .12, 10), 45)                                          # stomach and the air in it
+    # stomach and the air in it
+    _paint(image, _oval(x, y, .16, -.30, .20, .12, 10), 45)
     _paint(image, _oval(x, y, .16, -.35, .15, .05, 6), -850)
     for cx, cy in zip(rng.uniform(-.12, .5, 9), rng.uniform(-.1, .22, 9)):                           # bowel
         _paint(image, inside*_oval(x, y, cx, cy, .085, .07), 70)
@@ -286,10 +303,12 @@ def _abdomen(rng, size):
         _paint(image, _oval(x, y, side*.40, .26, .13, .17, side*25), 170)                            # kidneys
         _paint(image, _oval(x, y, side*.36, .26, .05, .08, side*25), 20)
         _paint(image, _oval(x, y, side*.20, .44, .14, .09, -side*12), 60)
-        for turn in (-45, -15, 15, 45):                                                              # ribs, cut across
+        # ribs, cut across
+        for turn in (-45, -15, 15, 45):
             cx, cy = side*.785*np.cos(np.radians(turn)), .57*np.sin(np.radians(turn))
             _paint(image, _oval(x, y, cx, cy, .022, .05, side*turn), 380)
-    _paint(image, _oval(x, y, .07, .15, .06, .06), 210)                                              # aorta, vena cava
+    # aorta, vena cava
+    _paint(image, _oval(x, y, .07, .15, .06, .06), 210)
     _paint(image, _oval(x, y, -.10, .14, .065, .05), 160)
     _paint(image, _oval(x, y, 0, .33, .15, .12), 420)                                                # spine
     _paint(image, _oval(x, y, 0, .33, .125, .095), 190 + 30*_noise(rng, size, 15, 50))
@@ -297,15 +316,17 @@ def _abdomen(rng, size):
     _paint(image, _oval(x, y, 0, .48, .06, .045), 25)
     return window(image + 9*_noise(rng, size, size/16, size/3), 40, 400)
 
-# %% ../nbs/01_images.ipynb #e20a9863
+# %% ../nbs/01_images.ipynb #f722d42c
 def _ribs(x, y):
     "Ribs of the side x > 0: nine behind, falling slowly outward, and nine in front, falling inward."
     u, out = x/.85, np.zeros_like(x)
     for i in range(9):
         for start, slope, curve, gain in ((-.78, -.30, .62, 15), (-.40, .62, -.18, 8)):
             off = y - (start + .165*i + slope*u + curve*u**2)
-            out += gain*(np.clip(1.4 - np.abs(off)/.03, 0, 1) + .5*np.clip(1 - np.abs(np.abs(off) - .032)/.012, 0, 1))
-    return out*np.clip((x - .1)/.05, 0, 1)*np.clip((.86 - x)/.04, 0, 1)*np.clip((.72 - y)/.2, 0, 1)*np.clip((y + .75)/.06, 0, 1)
+            out += gain*(np.clip(1.4 - np.abs(off)/.03, 0, 1)
+                         + .5*np.clip(1 - np.abs(np.abs(off) - .032)/.012, 0, 1))
+    return out*np.clip((x - .1)/.05, 0, 1)*np.clip((.86 - x)/.04, 0, 1)*np.clip((.72 - y)/.2, 0,
+        1)*np.clip((y + .75)/.06, 0, 1)
 
 def _chest(rng, size):
     x, y = _axes(rng, size, .008)
@@ -314,31 +335,37 @@ def _chest(rng, size):
     lungs = np.zeros_like(x)
     for side in (-1, 1):
         dome = _oval(x, y, side*.50, 1.02 + .05*side, .60, .46, 0, .03)
-        lungs = np.maximum(lungs, np.minimum(_oval(x, y, side*(.43 + .06*y), .16, .36, .92, -5*side, .06), 1 - dome))
+        lungs = np.maximum(lungs, np.minimum(_oval(x, y, side*(.43 + .06*y), .16, .36, .92, -5*side, .06),
+                                             1 - dome))
     hila = np.exp(-((np.abs(x) - .2)/.22)**2 - ((y - .02)/.35)**2)
     fine, coarse = (np.clip(1 - np.abs(_noise(rng, size, *band))*4, 0, 1) for band in ((12, 30), (4, 10)))
     heart = np.maximum(_oval(x, y, .13, .46, .36, .27, 28, .05), _oval(x, y, .02, -.1, .15, .62, 0, .06))
     depth = body*(128 - 10*y + 16*x**2 + 5*_noise(rng, size, 2, 10))
-    depth -= lungs*(78 - 10*y - 22*hila - 24*coarse*(.15 + hila) - 10*fine*(.3 + hila) - 3*_noise(rng, size, 10, 60))
+    depth -= lungs*(78 - 10*y - 22*hila - 24*coarse*(.15 + hila) - 10*fine*(.3 + hila) - 3*_noise(rng, size, 10,
+        60))
     depth += body*heart*(18 + 52*lungs) + body*_oval(x, y, 0, .1, .085, 1.6, 0, .04)*(20 + 6*np.cos(45*y))
-    for side in (-1, 1): depth += body*(_ribs(side*x, y) + 26*_oval(x, y, side*.44, -.62, .38, .03, -12*side))   # and clavicles
+    # and clavicles
+    for side in (-1, 1): depth += body*(_ribs(side*x, y) + 26*_oval(x, y, side*.44, -.62, .38, .03, -12*side))
     image = 12 + 243*np.clip(depth/215, 0, 1)**1.1
     return np.clip(image + 2.5*rng.standard_normal((size, size)) + .5, 0, 255).astype(np.uint8)
 
-# %% ../nbs/01_images.ipynb #172e56ea
+# %% ../nbs/01_images.ipynb #1a27610d
 def _echo(rng, n):
     "Echo of a fan in probe coordinates: (n, n) gray levels, depth down, angle across."
     d, a = np.mgrid[0:1:n*1j, -1:1:n*1j]
     bend = d + .03*d*_noise(rng, n, 1, 4)
     level = -14 - 10*d**2 + 2.5*_noise(rng, n, 2, 8) + 1.5*_noise(rng, n, 8, 20)                     # decibels
-    for depth, gain, thick in ((.06, 10, .008), (.12, 12, .006), (.17, 9, .01), (.78, 20, .012)):    # layers, diaphragm
+    # layers, diaphragm
+    for depth, gain, thick in ((.06, 10, .008), (.12, 12, .006), (.17, 9, .01), (.78, 20, .012)):
         level += gain*np.exp(-((bend - depth - (.10*a**2 if depth > .5 else 0))/thick)**2)
-    for _ in range(3):                                                                               # cysts, brighter behind
+    # cysts, brighter behind
+    for _ in range(3):
         ca, cd, ra, rd = rng.uniform(-.6, .6), rng.uniform(.3, .65), rng.uniform(.08, .22), rng.uniform(.05, .1)
         level -= 32*_oval(a, bend, ca, cd, ra, rd, 0, .015)
         level += 6*np.clip(1 - np.abs(a - ca)/ra, 0, 1)*(d > cd + rd)*np.exp(-np.maximum(d - cd - rd, 0)/.15)
     level -= 8*(d > .80)
-    blur = np.exp(-(np.fft.fftfreq(n)[:, None]*n/150)**2 - (np.fft.rfftfreq(n)*n/70)**2)             # the beam: sharp in depth
+    # the beam: sharp in depth
+    blur = np.exp(-(np.fft.fftfreq(n)[:, None]*n/150)**2 - (np.fft.rfftfreq(n)*n/70)**2)
     phasor = [np.fft.irfft2(np.fft.rfft2(part)*blur, s=(n, n)) for part in rng.standard_normal((2, n, n))]
     speckle = np.hypot(*phasor)
     return np.clip(255*(level + 20*np.log10(speckle/np.sqrt(np.mean(speckle**2)) + 1e-3) + 42)/52, 0, 255)
@@ -366,7 +393,7 @@ def phantom(kind: str, size: int = 256, seed: int = 0) -> np.ndarray:
     draw = dict(head_ct=_head_ct, chest=_chest, mr_brain=_mr_brain, abdomen=_abdomen, ultrasound=_ultrasound)[kind]
     return draw(np.random.default_rng([seed, PHANTOMS.index(kind)]), size)
 
-# %% ../nbs/01_images.ipynb #dc48308a
+# %% ../nbs/01_images.ipynb #5ebc2b70
 @dataclass(frozen=True)
 class Embedded:
     "An image that is on every machine. `load`: how it is made; `train_ok`: False if its person is in the test or validation split."
@@ -384,28 +411,39 @@ _PYDICOM, _SKIMAGE = "data/test_files/", "data/"
 _DICOM_TESTS = "test file of pydicom, its authors and contributors"
 
 EMBEDDED = (
-    Embedded("ct_head", "ct", "pydicom-ct-head", "pydicom", _PYDICOM + "J2K_pixelrep_mismatch.dcm", "window 40 100", "MIT", _DICOM_TESTS),
-    Embedded("ct_spine_small", "ct", "pydicom-ct-small", "pydicom", _PYDICOM + "CT_small.dcm", "window 40 400", "MIT", _DICOM_TESTS),
-    Embedded("mr_abdomen", "mri", "mri-liver", "pydicom", _PYDICOM + "examples_overlay.dcm", "window 450 790", "MIT", _DICOM_TESTS, train_ok=False),
-    Embedded("mr_small", "mri", "pydicom-mr-small", "pydicom", _PYDICOM + "MR_small.dcm", "window 600 1600", "MIT", _DICOM_TESTS),
-    Embedded("us_lymph_node", "ultrasound", "pydicom-us-lymph-node", "pydicom", _PYDICOM + "examples_jpeg2k.dcm", "colour", "MIT", _DICOM_TESTS),
-    Embedded("us_sector", "ultrasound", "pydicom-us-sector", "pydicom", _PYDICOM + "examples_palette.dcm", "colour", "MIT", _DICOM_TESTS),
-    Embedded("us_heart", "ultrasound", "pydicom-us-heart", "pydicom", _PYDICOM + "examples_ybr_color.dcm", "colour", "MIT", _DICOM_TESTS),
+    Embedded("ct_head", "ct", "pydicom-ct-head", "pydicom", _PYDICOM + "J2K_pixelrep_mismatch.dcm",
+             "window 40 100", "MIT", _DICOM_TESTS),
+    Embedded("ct_spine_small", "ct", "pydicom-ct-small", "pydicom", _PYDICOM + "CT_small.dcm", "window 40 400",
+             "MIT", _DICOM_TESTS),
+    Embedded("mr_abdomen", "mri", "mri-liver", "pydicom", _PYDICOM + "examples_overlay.dcm", "window 450 790",
+             "MIT", _DICOM_TESTS, train_ok=False),
+    Embedded("mr_small", "mri", "pydicom-mr-small", "pydicom", _PYDICOM + "MR_small.dcm", "window 600 1600",
+             "MIT", _DICOM_TESTS),
+    Embedded("us_lymph_node", "ultrasound", "pydicom-us-lymph-node", "pydicom", _PYDICOM
+             + "examples_jpeg2k.dcm", "colour", "MIT", _DICOM_TESTS),
+    Embedded("us_sector", "ultrasound", "pydicom-us-sector", "pydicom", _PYDICOM + "examples_palette.dcm",
+             "colour", "MIT", _DICOM_TESTS),
+    Embedded("us_heart", "ultrasound", "pydicom-us-heart", "pydicom", _PYDICOM + "examples_ybr_color.dcm",
+             "colour", "MIT", _DICOM_TESTS),
     Embedded("fundus", "fundus", "fundus-haggstrom", "skimage", _SKIMAGE + "retina.jpg", "reduce 3", "CC0-1.0",
              "Haggstrom M, WikiJournal of Medicine 1(2), 2014, doi:10.15347/wjm/2014.008", train_ok=False),
-    Embedded("fundus_detail", "fundus", "fundus-hrf-07", "skimage", _SKIMAGE + "microaneurysms.png", "reduce 1", "CC0-1.0",
+    Embedded("fundus_detail", "fundus", "fundus-hrf-07", "skimage", _SKIMAGE + "microaneurysms.png", "reduce 1",
+             "CC0-1.0",
              "Budai A et al., HRF image database, 2013, doi:10.1155/2013/154860"),
-    Embedded("histology", "histopathology", "skimage-ihc", "skimage", _SKIMAGE + "ihc.png", "reduce 1", "no known copyright restrictions",
+    Embedded("histology", "histopathology", "skimage-ihc", "skimage", _SKIMAGE + "ihc.png", "reduce 1",
+             "no known copyright restrictions",
              "Center for Microscopy and Molecular Imaging, via scikit-image"),
-    *(Embedded(f"phantom_{kind}", modality, f"phantom-{kind}", "", "", f"phantom {kind}", "Apache-2.0", "generated here")
+    *(Embedded(f"phantom_{kind}", modality, f"phantom-{kind}", "", "", f"phantom {kind}", "Apache-2.0",
+               "generated here")
       for kind, modality in zip(PHANTOMS, ("ct", "chest_xray", "mri", "ct", "ultrasound"))))
 
-# %% ../nbs/01_images.ipynb #4d3cab08
+# %% ../nbs/01_images.ipynb #e283267c
 def _load_embedded(item: Embedded) -> np.ndarray:
     how, *numbers = item.load.split()
     if how == "phantom": return phantom(numbers[0])
     found = importlib.util.find_spec(item.package)
-    if found is None: raise ModuleNotFoundError(f"the embedded image {item.name} is part of {item.package}: pip install scikit-image")
+    if found is None:
+        raise ModuleNotFoundError(f"the embedded image {item.name} is part of {item.package}: pip install scikit-image")
     path = Path(found.origin).parent/item.file
     if how == "window": return window(read_dicom(path)[0], *map(float, numbers))
     if how == "colour": return to_gray(read_dicom_rgb(path))
@@ -416,7 +454,7 @@ def embedded_images(train_only: bool = False) -> dict[str, np.ndarray]:
     "Name -> uint8 (H, W) of all of `EMBEDDED`, in its order and natural sizes; `train_only`: only those one may train on."
     return {item.name: _load_embedded(item) for item in EMBEDDED if item.train_ok or not train_only}
 
-# %% ../nbs/01_images.ipynb #7914e2c7
+# %% ../nbs/01_images.ipynb #b59053b0
 @dataclass(frozen=True)
 class Row:
     "One line of data/registry.csv: a file of the data set, where its original lies, and how the file is made from it."
@@ -445,7 +483,8 @@ def _listing(name: str) -> Path:
 def registry(path: str | Path | None = None) -> list[Row]:
     "All rows of the registry (default: data/registry.csv of the checkout), sorted by path."
     with open(path or _listing("registry.csv"), newline="") as f:
-        return [Row(**{k: int(v) if Row.__annotations__[k] is int else v for k, v in line.items()}) for line in csv.DictReader(f)]
+        return [Row(**{k: int(v) if Row.__annotations__[k] is int else v for k, v in line.items()})
+                for line in csv.DictReader(f)]
 
 # %% ../nbs/01_images.ipynb #3de5d3a9
 class DataMissing(FileNotFoundError):
@@ -464,7 +503,7 @@ def pixels_sha256(array: np.ndarray) -> str:
     "SHA-256 of the pixels in C order (PNG encoders differ, pixels must not)."
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
-# %% ../nbs/01_images.ipynb #7471bf55
+# %% ../nbs/01_images.ipynb #2d8d0569
 def _wrong(path: Path, row: Row) -> str:
     "What is wrong with a file of the data set, empty if nothing is."
     if not path.is_file(): return f"{path} is missing"
@@ -483,7 +522,8 @@ def _file(row: Row) -> Path:
     folder = data_dir()
     if folder is None: raise DataMissing(f"CINN_DATA is not set: {_GET_DATA}")
     path = folder/row.path
-    if not path.is_file(): raise DataMissing(f"{path} is missing, the data set is incomplete; complete it with fetch({str(folder)!r})")
+    if not path.is_file():
+        raise DataMissing(f"{path} is missing, the data set is incomplete; complete it with fetch({str(folder)!r})")
     key = (str(path), path.stat().st_size, path.stat().st_mtime_ns)
     if key not in _checked:
         if wrong := _wrong(path, row): raise ValueError(f"{wrong}; delete it and call fetch({str(folder)!r})")
@@ -510,15 +550,16 @@ def load_split(split: str, modalities=None) -> list[Sample]:
     return [Sample(to_gray(read_image(_file(r))), r.path, r.modality, r.group, split) for r in rows
             if r.split == split and (not modalities or r.modality in modalities)]
 
-# %% ../nbs/01_images.ipynb #940db86b
+# %% ../nbs/01_images.ipynb #5bae6d54
 def grid_crops(image: np.ndarray, size: int = 256) -> list[tuple[int, int, np.ndarray]]:
     """(y, x, crop) on a fixed, non-overlapping grid from the top-left corner, row by row; what is left over at the right and
     bottom is dropped, so an image smaller than `size` in one direction gives none."""
     if size < 8: raise ValueError(f"size is {size}; it must be at least 8, one block")
     height, width = image.shape[:2]
-    return [(y, x, image[y:y+size, x:x+size]) for y in range(0, height-size+1, size) for x in range(0, width-size+1, size)]
+    return [(y, x, image[y:y+size, x:x+size]) for y in range(0, height-size+1, size)
+            for x in range(0, width-size+1, size)]
 
-# %% ../nbs/01_images.ipynb #aaab63d4
+# %% ../nbs/01_images.ipynb #2506c900
 @dataclass(frozen=True)
 class Crop:
     "One crop of an image: uint8 (size, size), the image's name, the corner, modality, group, and the crop's share of saturated pixels."
@@ -531,10 +572,12 @@ class Crop:
     saturation: float
 
 def _crops(samples: list, size: int) -> list[Crop]:
-    return [Crop(crop, s.name, y, x, s.modality, s.group, saturation(crop)) for s in samples for y, x, crop in grid_crops(s.image, size)]
+    return [Crop(crop, s.name, y, x, s.modality, s.group, saturation(crop)) for s in samples
+            for y, x, crop in grid_crops(s.image, size)]
 
 def _crop_line(c: Crop) -> dict[str, str]:
-    return dict(path=c.name, y=str(c.y), x=str(c.x), sha256=pixels_sha256(c.image), modality=c.modality, group=c.group, saturation=f"{c.saturation:.6f}")
+    return dict(path=c.name, y=str(c.y), x=str(c.x), sha256=pixels_sha256(c.image), modality=c.modality,
+                group=c.group, saturation=f"{c.saturation:.6f}")
 
 def _compare(crops: list[Crop], listed: list[dict]) -> None:
     "`ValueError` if the crops are not those of the list, in its order."
@@ -555,14 +598,16 @@ def test_crops(split: str = "test", size: int = 256) -> list[Crop]:
 
 test_crops.__test__ = False   # no pytest test, whatever its name
 
-# %% ../nbs/01_images.ipynb #35ccd37e
+# %% ../nbs/01_images.ipynb #e42c9c5c
 def embedded_crops(size: int = 256) -> list[Crop]:
     "All crops of the embedded images on the fixed grid; `name` is that of the embedded image. For the quick profile: no data set needed."
     images = embedded_images()
-    return [Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop)) for e in EMBEDDED for y, x, crop in grid_crops(images[e.name], size)]
+    return [Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop)) for e in EMBEDDED
+            for y, x, crop in grid_crops(images[e.name], size)]
 
-# %% ../nbs/01_images.ipynb #a3dbde1e
-def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.Generator", flip: bool = False, weights=None) -> "torch.Tensor":
+# %% ../nbs/01_images.ipynb #478f866c
+def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.Generator", flip: bool = False,
+                 weights=None) -> "torch.Tensor":
     """Cut n training crops: uint8 tensor (n, 1, size, size). Images are drawn with replacement, all alike or by `weights`.
 
     Every position in an image is equally likely and nothing is skipped, not even a black crop. An image smaller than `size` is
@@ -586,7 +631,7 @@ def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.
         out[i, 0] = crop
     return torch.from_numpy(out)
 
-# %% ../nbs/01_images.ipynb #c0f05140
+# %% ../nbs/01_images.ipynb #5e31fb4a
 def _need(module: str, package: str, what: str):
     "Import an optional module, or say how to get it."
     try: return importlib.import_module(module)
@@ -608,10 +653,11 @@ def _build_decode(row, original, what, *numbers):
 def _build_slice(row, original, what, *numbers):
     data = _dataset(io.BytesIO(original))
     values = _stored(data, row.url)
-    if what == "window": return window(values*float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0)), *numbers)
+    if what == "window":
+        return window(values*float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0)), *numbers)
     return _linear(values, *numbers) if what == "linear" else _linear(values, 0, np.percentile(values, numbers[0]))
 
-# %% ../nbs/01_images.ipynb #438704dc
+# %% ../nbs/01_images.ipynb #ffa3c225
 def _build_nrrd(row, original, what, z):
     nrrd, file = _need("nrrd", "pynrrd", "an NRRD volume"), io.BytesIO(original)
     volume = nrrd.read_data(nrrd.read_header(file), file)
@@ -619,7 +665,8 @@ def _build_nrrd(row, original, what, z):
     return plane.astype(np.uint16) if what == "nrrd-raw" else _linear(plane, 0, np.percentile(volume, 99.7))
 
 def _build_wsi(row, original, what, y, x):
-    _need("libjpeg", "pylibjpeg pylibjpeg-libjpeg", "the whole-slide image (another JPEG decoder differs by one gray level)")
+    _need("libjpeg", "pylibjpeg pylibjpeg-libjpeg",
+          "the whole-slide image (another JPEG decoder differs by one gray level)")
     data = _dataset(io.BytesIO(original))
     data.pixel_array_options(decoding_plugin="pylibjpeg")
     tiles, h, w, width = _stored(data, row.url), data.Rows, data.Columns, data.TotalPixelMatrixColumns
@@ -637,11 +684,12 @@ def _build_dicom(row, original, what):
     if what == "copy": return original
     data, out = _dataset(io.BytesIO(original)), io.BytesIO()
     for element in data:
-        if any(word in element.keyword for word in ("BirthDate", "Institution", "Physician", "Operators")): element.value = ""
+        if any(word in element.keyword for word in ("BirthDate", "Institution", "Physician", "Operators")):
+            element.value = ""
     data.save_as(out)
     return out.getvalue()
 
-# %% ../nbs/01_images.ipynb #20b1530b
+# %% ../nbs/01_images.ipynb #6f8a10c4
 def build(row: Row, original: bytes) -> np.ndarray | bytes:
     """Apply a row's recipe to the bytes of its original: the pixels, uint8 or uint16 (H, W) or (H, W, 3); for a DICOM row the file.
 
@@ -649,12 +697,15 @@ def build(row: Row, original: bytes) -> np.ndarray | bytes:
     what, *numbers = row.recipe.split()
     if row.url.endswith(".zst"):
         original = _need("zstandard", "zstandard", "a .zst file").ZstdDecompressor().stream_reader(original).read()
-    makers = dict(copy=_build_dicom, blank=_build_dicom, decode=_build_decode, reduce=_build_decode, crop=_build_decode, window=_build_slice,
-                  linear=_build_slice, percentile=_build_slice, nrrd=_build_nrrd, wsi=_build_wsi, frame=_build_frame) | {"nrrd-raw": _build_nrrd}
-    if what not in makers: raise ValueError(f"{row.path}: unknown recipe {row.recipe!r}; known are {sorted(makers)}")
+    makers = dict(copy=_build_dicom, blank=_build_dicom, decode=_build_decode, reduce=_build_decode,
+                  crop=_build_decode, window=_build_slice,
+                  linear=_build_slice, percentile=_build_slice, nrrd=_build_nrrd, wsi=_build_wsi,
+                  frame=_build_frame) | {"nrrd-raw": _build_nrrd}
+    if what not in makers:
+        raise ValueError(f"{row.path}: unknown recipe {row.recipe!r}; known are {sorted(makers)}")
     return makers[what](row, original, what, *map(float, numbers))
 
-# %% ../nbs/01_images.ipynb #d933c92c
+# %% ../nbs/01_images.ipynb #f5ad0ccd
 def _download(url: str, sha256: str) -> bytes:
     "The bytes behind a URL, verified. Needs pooch."
     import logging
@@ -670,10 +721,12 @@ def _store(path: Path, row: Row, original: bytes) -> None:
     with atomic_path(path) as tmp:
         if isinstance(made, bytes): tmp.write_bytes(made)
         else: write_image(tmp, made)
-        if _wrong(tmp, row): raise ValueError(f"recipe {row.recipe!r} gave other pixels than registered (another decoder version?)")
+        if _wrong(tmp, row):
+            raise ValueError(f"recipe {row.recipe!r} gave other pixels than registered (another decoder version?)")
 
-# %% ../nbs/01_images.ipynb #8bacb020
-def fetch(dest: str | Path, rows: list[Row] | None = None, get: Callable[[str, str], bytes] | None = None) -> dict[str, str]:
+# %% ../nbs/01_images.ipynb #c2393aa7
+def fetch(dest: str | Path, rows: list[Row] | None = None,
+          get: Callable[[str, str], bytes] | None = None) -> dict[str, str]:
     """Make the data set (default: all rows of the registry) in the folder `dest` from its originals; return what failed: path -> why.
 
     Downloads about 160 MB with pooch (or `get(url, sha256) -> bytes`), one original at a time, each verified; files that are already
@@ -684,12 +737,14 @@ def fetch(dest: str | Path, rows: list[Row] | None = None, get: Callable[[str, s
         if _wrong(dest/row.path, row): todo.setdefault((row.url, row.source_sha256), []).append(row)
     for source, group in progress(list(todo.items()), "originals"):
         if in_a_row == 5:
-            failed.update({row.path: "not tried: five downloads in a row had failed; is there a network?" for row in group})
+            failed.update({row.path: "not tried: five downloads in a row had failed; is there a network?"
+                           for row in group})
             continue
         try: original, in_a_row = (get or _download)(*source), 0
         except ModuleNotFoundError: raise
         except Exception as error:
-            failed.update({row.path: f"download failed: {type(error).__name__}: {str(error)[:200]}" for row in group})
+            failed.update({row.path: f"download failed: {type(error).__name__}: {str(error)[:200]}"
+                           for row in group})
             in_a_row += 1
             continue
         for row in group:

@@ -35,7 +35,7 @@ def _gray_levels(x, name: str, peak: int) -> np.ndarray:
         raise ValueError(f"{name} spans {x.min():g}..{x.max():g}, outside 0..{peak}; clip it or give another peak")
     return x
 
-# %% ../nbs/08_metrics.ipynb #e9de6b38
+# %% ../nbs/08_metrics.ipynb #7700f734
 def psnr(reference, test, mask=None, peak: int = 255):
     """Peak signal-to-noise ratio in dB of two images of whole gray levels 0..`peak`; `inf` where they are equal.
 
@@ -48,24 +48,28 @@ def psnr(reference, test, mask=None, peak: int = 255):
     if mask is not None and weight.dtype != bool: raise ValueError(f"mask is {weight.dtype}; it must be bool")
     if x.ndim == 3 and weight.ndim == 2: weight = weight[..., None]
     try: weight = np.broadcast_to(weight, x.shape)
-    except ValueError: raise ValueError(f"mask has shape {weight.shape}, the images {x.shape}; give one bool per pixel") from None
+    except ValueError:
+        raise ValueError(f"mask has shape {weight.shape}, the images {x.shape}; give one bool per pixel") from None
     axes = tuple(range(1, 4)) if x.ndim == 4 else None
     total = weight.sum(axes)
-    if np.any(total == 0): raise ValueError("the mask selects no pixel; leave this image out of the average and say so")
+    if np.any(total == 0):
+        raise ValueError("the mask selects no pixel; leave this image out of the average and say so")
     mse = ((x - y)**2 * weight).sum(axes) / total
     with np.errstate(divide="ignore"): values = 10 * np.log10(peak**2 / mse)
     return values if x.ndim == 4 else float(values)
 
-# %% ../nbs/08_metrics.ipynb #e7317b92
+# %% ../nbs/08_metrics.ipynb #1920860a
 def components(mask: np.ndarray) -> np.ndarray:
     """Label the 4-connected pieces of a bool image (H, W): int (H, W), 0 for background, 1, 2, ... in reading order.
 
     Union by smallest label over row runs, with pointer jumping (Shiloach and Vishkin 1982)."""
-    if mask.ndim != 2 or mask.dtype != bool: raise ValueError(f"mask is {mask.dtype} {mask.shape}; it must be bool (H, W)")
+    if mask.ndim != 2 or mask.dtype != bool:
+        raise ValueError(f"mask is {mask.dtype} {mask.shape}; it must be bool (H, W)")
     row = mask.shape[1] + 2
     edges = np.flatnonzero(np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8).ravel())) + 1
     start, stop = edges[::2], edges[1::2]                       # runs of True, as flat positions
-    first = np.searchsorted(stop, start + row, side="right")    # the runs below that touch run i: first[i] to last[i] - 1
+    # the runs below that touch run i: first[i] to last[i] - 1
+    first = np.searchsorted(stop, start + row, side="right")
     last = np.searchsorted(start, stop + row, side="left")
     touching = np.maximum(last - first, 0)
     above = np.repeat(np.arange(len(start)), touching)
@@ -82,17 +86,19 @@ def components(mask: np.ndarray) -> np.ndarray:
     steps[stop] -= label
     return np.cumsum(steps).reshape(-1, row)[:, 1:-1]
 
-# %% ../nbs/08_metrics.ipynb #c37d5d96
+# %% ../nbs/08_metrics.ipynb #b543f755
 def body_mask(image: np.ndarray, level: float = 10., smallest: float = .1) -> np.ndarray:
     """The anatomy without the black surround: bool (H, W), from a cover of gray levels 0..255, (H, W).
 
     Pixels whose 5x5 mean is above `level`; of these the largest 4-connected piece and those of at least `smallest`
     times its area; holes that do not reach the image border are filled. All False for a black image."""
     image = np.asarray(image)
-    if image.ndim != 2 or 0 in image.shape: raise ValueError(f"image has shape {image.shape}; it must be gray (H, W)")
+    if image.ndim != 2 or 0 in image.shape:
+        raise ValueError(f"image has shape {image.shape}; it must be gray (H, W)")
     total = np.pad(image.astype(np.float64), 2, mode="edge")
     for axis in (0, 1):
-        total = np.lib.stride_tricks.sliding_window_view(total, 5, axis=axis).sum(-1)   # exact for whole gray levels
+        # exact for whole gray levels
+        total = np.lib.stride_tricks.sliding_window_view(total, 5, axis=axis).sum(-1)
     pieces = components(total > 25 * level)
     area = np.bincount(pieces.ravel())
     area[0] = 0
@@ -101,7 +107,7 @@ def body_mask(image: np.ndarray, level: float = 10., smallest: float = .1) -> np
     border = np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])
     return ~np.isin(outside, border[border > 0])
 
-# %% ../nbs/08_metrics.ipynb #59b39afd
+# %% ../nbs/08_metrics.ipynb #e0f8bcdd
 _WINDOW = np.exp(-.5 * (np.arange(-5, 6) / 1.5)**2)
 _WINDOW /= _WINDOW.sum()
 
@@ -129,10 +135,11 @@ def ssim(reference, test, mask=None) -> float:
     if mask.shape != _numpy(reference).shape or mask.dtype != bool:
         raise ValueError(f"mask is {mask.dtype} {mask.shape}; it must be bool and of the images' shape")
     inside = mask[5:-5, 5:-5]
-    if not inside.any(): raise ValueError("the mask selects no pixel; leave this image out of the average and say so")
+    if not inside.any():
+        raise ValueError("the mask selects no pixel; leave this image out of the average and say so")
     return float(values[inside].mean())
 
-# %% ../nbs/08_metrics.ipynb #154a9e08
+# %% ../nbs/08_metrics.ipynb #122fd379
 def bit_errors(bits, soft) -> np.ndarray:
     """Which decisions are wrong: bool, of the shape of `bits`, (L,) or (B, L).
 
@@ -142,7 +149,8 @@ def bit_errors(bits, soft) -> np.ndarray:
     if bits.shape != soft.shape or bits.ndim not in (1, 2) or 0 in bits.shape:
         raise ValueError(f"bits have shape {bits.shape}, soft bits {soft.shape}; both must be (L,) or both (B, L)")
     if not np.isin(bits, (0, 1)).all(): raise ValueError("bits hold values other than 0 and 1")
-    if not np.isfinite(soft).all(): raise ValueError("soft bits hold nan or infinity; the extractor is broken, not unlucky")
+    if not np.isfinite(soft).all():
+        raise ValueError("soft bits hold nan or infinity; the extractor is broken, not unlucky")
     return (soft > 0) != (bits == 1)
 
 def bit_accuracy(bits, soft):
@@ -155,7 +163,7 @@ def message_recovered(bits, soft):
     right = ~bit_errors(bits, soft).any(-1)
     return right if right.ndim else bool(right)
 
-# %% ../nbs/08_metrics.ipynb #73627b56
+# %% ../nbs/08_metrics.ipynb #e4d16430
 def byte_errors(bits, soft):
     "Number of wrong bytes, eight consecutive bits each: int for (L,), int64 (B,) for (B, L). Arguments as for `bit_errors`."
     wrong = bit_errors(bits, soft)
@@ -169,11 +177,12 @@ def rs_recovered(byte_errors, n: int = 32, k: int = 16):
     Equals decoding: up to (n - k)//2 wrong bytes are always corrected, more never give back the right message."""
     if not 1 <= k < n <= 255: raise ValueError(f"(n, k) is ({n}, {k}); a code over bytes needs 1 <= k < n <= 255")
     count = np.asarray(byte_errors)
-    if np.any((count < 0) | (count > n) | (count % 1 != 0)): raise ValueError(f"counts span {count.min()}..{count.max()}; a word of {n} bytes has 0..{n}, whole numbers")
+    if np.any((count < 0) | (count > n) | (count % 1 != 0)):
+        raise ValueError(f"counts span {count.min()}..{count.max()}; a word of {n} bytes has 0..{n}, whole numbers")
     right = count <= (n - k) // 2
     return right if right.ndim else bool(right)
 
-# %% ../nbs/08_metrics.ipynb #6ea15385
+# %% ../nbs/08_metrics.ipynb #c7de980e
 @dataclass(frozen=True)
 class Interval:
     "A mean, its confidence bounds (nan where there are none), and on how many groups and values it rests."
@@ -183,7 +192,8 @@ class Interval:
     groups: int
     values: int
 
-    def __str__(self): return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.groups} groups, {self.values} values)"
+    def __str__(self):
+        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.groups} groups, {self.values} values)"
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1: raise ValueError(f"level is {level}; it is a probability between 0 and 1, such as 0.95")
@@ -191,13 +201,14 @@ def _check_level(level: float) -> None:
 def wilson(successes: int, trials: int, level: float = .95) -> Interval:
     "Wilson score interval (1927) of a rate of `successes` in `trials` *independent* trials; each trial counts as a group."
     _check_level(level)
-    if not 0 <= successes <= trials or trials < 1: raise ValueError(f"{successes} successes of {trials} trials: need 0 <= successes <= trials, trials >= 1")
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} successes of {trials} trials: need 0 <= successes <= trials, trials >= 1")
     z, p = NormalDist().inv_cdf((1 + level) / 2), successes / trials
     centre = (p + z*z / (2*trials)) / (1 + z*z / trials)
     half = z * math.sqrt(p * (1 - p) / trials + z*z / (4*trials**2)) / (1 + z*z / trials)
     return Interval(p, max(0., centre - half), min(1., centre + half), trials, trials)
 
-# %% ../nbs/08_metrics.ipynb #fd2e2492
+# %% ../nbs/08_metrics.ipynb #5a4fd986
 def cluster_bootstrap(values, groups: Iterable[Hashable], statistic: Callable = np.mean, level: float = .95,
                       resamples: int = 2000, seed: int = 0) -> Interval:
     """Percentile interval of a statistic of `values` (V,), from resampling whole `groups` (V labels) with replacement.
@@ -210,7 +221,8 @@ def cluster_bootstrap(values, groups: Iterable[Hashable], statistic: Callable = 
     if not np.isfinite(values).all():
         raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} values are nan or infinite; leave them out and state how many")
     _check_level(level)
-    if resamples < 1: raise ValueError(f"resamples is {resamples}; need at least 1, and 1000 or more for stable bounds")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; need at least 1, and 1000 or more for stable bounds")
     position = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     member, G = np.array([position[label] for label in labels]), len(position)
     if G == 1: return Interval(float(statistic(values)), math.nan, math.nan, 1, len(values))
@@ -231,7 +243,7 @@ def rule_of_three(groups: int, level: float = .95) -> float:
     if groups < 1: raise ValueError(f"groups is {groups}; need at least 1")
     return 1 - (1 - level)**(1 / groups)
 
-# %% ../nbs/08_metrics.ipynb #aa414973
+# %% ../nbs/08_metrics.ipynb #bcfcb9ea
 @dataclass(frozen=True)
 class Burstiness:
     """Wrong bits per symbol against independent errors. `observed`, `binomial`: (symbol+1,) shares of symbols with 0, 1, ... wrong bits.
@@ -250,9 +262,11 @@ def burstiness(errors, symbol: int = 8) -> Burstiness:
 
     Raises `ValueError` when the shape is not (trials, bits) or the bits are not at least two whole symbols."""
     errors = _numpy(errors)
-    if errors.ndim != 2 or errors.dtype != bool: raise ValueError(f"errors are {errors.dtype} {errors.shape}; they must be bool (trials, bits)")
+    if errors.ndim != 2 or errors.dtype != bool:
+        raise ValueError(f"errors are {errors.dtype} {errors.shape}; they must be bool (trials, bits)")
     T, L = errors.shape
-    if T < 1 or symbol < 2 or L % symbol or L < 2*symbol: raise ValueError(f"{T} trials of {L} bits do not divide into two or more symbols of {symbol} bits")
+    if T < 1 or symbol < 2 or L % symbol or L < 2*symbol:
+        raise ValueError(f"{T} trials of {L} bits do not divide into two or more symbols of {symbol} bits")
     X = errors.reshape(T, -1, symbol).sum(-1)                     # wrong bits per symbol
     p, q = errors.mean(), errors.mean(1)
     observed = np.bincount(X.ravel(), minlength=symbol + 1) / X.size
@@ -262,9 +276,10 @@ def burstiness(errors, symbol: int = 8) -> Burstiness:
     return Burstiness(float(p), observed, binomial, ratio(((X - symbol*p)**2).mean(), symbol * p * (1 - p)),
                       ratio(((X - symbol*q[:, None])**2).mean(), own.mean()), T)
 
-# %% ../nbs/08_metrics.ipynb #8c7d6438
+# %% ../nbs/08_metrics.ipynb #8954d2f6
 def summarise(records, by: str | Sequence[str], columns: str | Sequence[str], group: str = "group",
-              crop: Sequence[str] = ("name", "y", "x"), level: float = .95, resamples: int = 2000, seed: int = 0) -> list[dict[str, Any]]:
+              crop: Sequence[str] = ("name", "y", "x"), level: float = .95, resamples: int = 2000,
+              seed: int = 0) -> list[dict[str, Any]]:
     """One dict per value of the `by` keys, in order of appearance: those keys, `crops`, `groups`, `trials`, and for each
     of `columns` its mean under its own name and the `cluster_bootstrap` bounds over `group` as NAME_low and NAME_high.
 
@@ -282,8 +297,11 @@ def summarise(records, by: str | Sequence[str], columns: str | Sequence[str], gr
         line = dict(zip(by, key), crops=len({tuple(r[k] for k in crop) for r in part}),
                     groups=len({r[group] for r in part}), trials=len(part))
         for column in columns:
-            try: i = cluster_bootstrap([float(r[column]) for r in part], [r[group] for r in part], level=level, resamples=resamples, seed=seed)
-            except (TypeError, ValueError) as error: raise ValueError(f"column {column!r} where {dict(zip(by, key))}: {error}") from error
+            try:
+                i = cluster_bootstrap([float(r[column]) for r in part], [r[group] for r in part], level=level,
+                                      resamples=resamples, seed=seed)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"column {column!r} where {dict(zip(by, key))}: {error}") from error
             line |= {column: i.mean, f"{column}_low": i.low, f"{column}_high": i.high}
         table.append(line)
     return table

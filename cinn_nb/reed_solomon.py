@@ -61,7 +61,7 @@ def poly_eval(a: list[int], x: int) -> int:
     for coefficient in reversed(a): value = gf_mul(value, x) ^ coefficient
     return value
 
-# %% ../nbs/02_reed_solomon.ipynb #05dc6cb8
+# %% ../nbs/02_reed_solomon.ipynb #59adfcc9
 class DecodingError(ValueError):
     "The bytes cannot be decoded: more damage than the code can mend, or a failed check."
 
@@ -79,7 +79,8 @@ def _as_bytes(data, what: str = "data", length: int | None = None) -> bytes:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ValueError(f"{what} is of type {type(data).__name__}; give bytes (for text: text.encode('utf-8'))")
     data = bytes(data)
-    if length is not None and len(data) != length: raise ValueError(f"{what} has {len(data)} bytes; it must have {length}")
+    if length is not None and len(data) != length:
+        raise ValueError(f"{what} has {len(data)} bytes; it must have {length}")
     return data
 
 def _whole(value, what: str) -> int:
@@ -167,7 +168,7 @@ def forney(S: list[int], lam: list[int], positions: list[int], n: int) -> list[i
         values.append(gf_mul(X, gf_div(poly_eval(omega, x), poly_eval(slope, x))))
     return values
 
-# %% ../nbs/02_reed_solomon.ipynb #d20747fa
+# %% ../nbs/02_reed_solomon.ipynb #9ef700d7
 def rs_decode(word: bytes, k: int, erasures: tuple[int, ...] = ()) -> Decoded:
     """Reed-Solomon decoder, written out: mend every e errors and f erasures with 2e + f <= n - k.
 
@@ -185,10 +186,11 @@ def rs_decode(word: bytes, k: int, erasures: tuple[int, ...] = ()) -> Decoded:
         raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n-k})")
     values, fixed = forney(S, lam, places, n), bytearray(word)
     for p, y in zip(places, values): fixed[p] ^= y
-    if any(syndromes(fixed, n - k)): raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n-k})")
+    if any(syndromes(fixed, n - k)):
+        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n-k})")
     return Decoded(bytes(fixed[:k]), tuple(p for p, y in zip(places, values) if y))
 
-# %% ../nbs/02_reed_solomon.ipynb #d771cdb9
+# %% ../nbs/02_reed_solomon.ipynb #4e60d90f
 @lru_cache(maxsize=None)
 def _engine(checks: int) -> reedsolo.RSCodec:
     return reedsolo.RSCodec(checks, nsize=255, fcr=0, prim=PRIMITIVE, generator=2, c_exp=8)
@@ -214,7 +216,8 @@ class RSCode:
         `DecodingError` instead. `ValueError` on a wrong length or position."""
         word, erased = _as_bytes(word, "word", self.n), _check_erasures(erasures, self.n)
         checks, too_much = self.n - self.k, f"more damage than RS({self.n}, {self.k}) can mend (2e + f <= {self.n - self.k})"
-        if len(erased) > checks: raise DecodingError(f"{len(erased)} erasures; RS({self.n}, {self.k}) mends at most {checks}")
+        if len(erased) > checks:
+            raise DecodingError(f"{len(erased)} erasures; RS({self.n}, {self.k}) mends at most {checks}")
         try: fixed = bytes(_engine(checks).decode(bytearray(word), erase_pos=list(erased))[1])
         except (reedsolo.ReedSolomonError, ArithmeticError, LookupError, ValueError) as error:
             raise DecodingError(too_much) from error
@@ -248,17 +251,19 @@ def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> 
         lam, L = lam ^ _mul(delta[:, None], xB), np.where(longer, r + 1 - L + f, L)
     return lam, L
 
-# %% ../nbs/02_reed_solomon.ipynb #6daac1d9
+# %% ../nbs/02_reed_solomon.ipynb #93aa64a1
 def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Decode many words at once: uint8 (B, n) and erasures bool (B, n) -> mended words uint8 (B, n), success bool (B,).
 
     The same law as `RSCode`; where it fails, the word comes back as it was. The data are the first k columns.
     `ValueError` on a wrong dtype, shape or k."""
     words = np.asarray(words)
-    if words.dtype != np.uint8 or words.ndim != 2: raise ValueError(f"words are {words.dtype} {words.shape}; give uint8 (B, n)")
+    if words.dtype != np.uint8 or words.ndim != 2:
+        raise ValueError(f"words are {words.dtype} {words.shape}; give uint8 (B, n)")
     n = words.shape[1]; _check_nk(n, k); checks = n - k
     erased = np.zeros(words.shape, bool) if erased is None else np.asarray(erased, bool)
-    if erased.shape != words.shape: raise ValueError(f"erasures have shape {erased.shape}; words have {words.shape}")
+    if erased.shape != words.shape:
+        raise ValueError(f"erasures have shape {erased.shape}; words have {words.shape}")
     power, f = np.arange(n - 1, -1, -1), erased.sum(1)        # X_p = alpha^power[p]
     S, gamma = _values(words[:, ::-1], np.arange(checks)), np.zeros((len(words), checks + 2), np.uint8)
     gamma[:, 0] = 1
@@ -274,7 +279,7 @@ def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None)
     success &= ~_values(fixed[:, ::-1], np.arange(checks)).any(1)
     return np.where(success[:, None], fixed, words), success
 
-# %% ../nbs/02_reed_solomon.ipynb #91fe0f1a
+# %% ../nbs/02_reed_solomon.ipynb #3c8df951
 def bytes_to_bits(data: bytes) -> np.ndarray:
     "Bytes -> uint8 array of 0/1, shape (8 * len,), most significant bit of each byte first."
     return np.unpackbits(np.frombuffer(_as_bytes(data), np.uint8))
@@ -282,16 +287,19 @@ def bytes_to_bits(data: bytes) -> np.ndarray:
 def bits_to_bytes(bits: np.ndarray) -> bytes:
     "Inverse of `bytes_to_bits`: 1-D array of 0/1 (or bool), length a multiple of 8, else `ValueError`."
     bits = np.asarray(bits)
-    if bits.ndim != 1 or len(bits) % 8: raise ValueError(f"bits have shape {bits.shape}; one dimension and a multiple of 8 is needed")
-    if not np.isin(bits, (0, 1)).all(): raise ValueError("bits hold values other than 0 and 1; decide soft values first (bits > 0)")
+    if bits.ndim != 1 or len(bits) % 8:
+        raise ValueError(f"bits have shape {bits.shape}; one dimension and a multiple of 8 is needed")
+    if not np.isin(bits, (0, 1)).all():
+        raise ValueError("bits hold values other than 0 and 1; decide soft values first (bits > 0)")
     return np.packbits(bits.astype(np.uint8)).tobytes()
 
-# %% ../nbs/02_reed_solomon.ipynb #aceacaee
+# %% ../nbs/02_reed_solomon.ipynb #1cb4f817
 def keystream(length: int, seed: int = 0, purpose: str = "whiten") -> bytes:
     """`length` fixed pseudo-random bytes: SHA-256 of the ASCII texts "cinn-nb PURPOSE SEED i", i = 0, 1, 2, ..., joined and cut.
 
     Not secret: anybody can compute it (FIPS 180-4 for the hash)."""
-    blocks = (hashlib.sha256(f"cinn-nb {purpose} {seed} {i}".encode("ascii")).digest() for i in range(-(-length // 32)))
+    blocks = (hashlib.sha256(f"cinn-nb {purpose} {seed} {i}".encode("ascii")).digest()
+              for i in range(-(-length // 32)))
     return b"".join(blocks)[:length]
 
 def whiten(data: bytes, seed: int = 0) -> bytes:
@@ -347,7 +355,7 @@ def _deal(lengths: tuple[int, ...], seed: int = 0) -> np.ndarray:
     order.flags.writeable = False
     return order
 
-# %% ../nbs/02_reed_solomon.ipynb #bec96372
+# %% ../nbs/02_reed_solomon.ipynb #3f521e58
 def _frame_fields(size: int) -> tuple[int, int]:
     "Bytes of the length field and of the CRC in a frame of `size` bytes."
     return (1 if size <= 256 else 2), (4 if size >= 16 else 2)
@@ -376,7 +384,8 @@ def unframe(data: bytes) -> bytes:
     head, tail = _frame_fields(size)
     body, length = data[:-tail], int.from_bytes(data[:head], "big")
     if _crc(body, tail) != data[-tail:]: raise DecodingError("the checksum does not match: damaged, or no frame")
-    if length > frame_capacity(size): raise DecodingError(f"the length field says {length} bytes; at most {frame_capacity(size)} fit")
+    if length > frame_capacity(size):
+        raise DecodingError(f"the length field says {length} bytes; at most {frame_capacity(size)} fit")
     if any(body[head + length:]): raise DecodingError("the padding is not zero: no frame")
     return body[head:head + length]
 
@@ -410,7 +419,7 @@ def _decode_words(sent: bytes, words: tuple[tuple[int, int], ...], erasures: tup
         corrected += [int(place[part][p]) for p in word.corrected]
     return Decoded(data, tuple(sorted(corrected)))
 
-# %% ../nbs/02_reed_solomon.ipynb #ebd93c57
+# %% ../nbs/02_reed_solomon.ipynb #8f2db194
 @dataclass(frozen=True)
 class MessageCode:
     """Payload bytes to `coded_bits` bits and back: frame, Reed-Solomon words, interleaving, whitening.
@@ -421,8 +430,10 @@ class MessageCode:
     rate: float = .5
 
     def __post_init__(self):
-        if _whole(self.coded_bits, "coded_bits") < 0: raise ValueError(f"coded_bits is {self.coded_bits}; it cannot be negative")
-        if not 0 < self.rate < 1: raise ValueError(f"rate is {self.rate}; it must lie between 0 and 1, both excluded")
+        if _whole(self.coded_bits, "coded_bits") < 0:
+            raise ValueError(f"coded_bits is {self.coded_bits}; it cannot be negative")
+        if not 0 < self.rate < 1:
+            raise ValueError(f"rate is {self.rate}; it must lie between 0 and 1, both excluded")
 
     words = property(lambda self: split_words(self.coded_bits // 8, self.rate))
     data_bytes = property(lambda self: sum(k for _, k in self.words))
@@ -443,9 +454,12 @@ class MessageCode:
         `corrected`: coded bytes that were wrong; byte b covers soft[8b:8b+8]. `erasures`: coded bytes known to be
         unreliable. `DecodingError` when a word or the frame fails; `ValueError` on a wrong shape or values not finite."""
         soft, total = np.asarray(soft, dtype=np.float64), self.coded_bits // 8
-        if soft.shape != (self.coded_bits,): raise ValueError(f"soft bits have shape {soft.shape}; this code needs ({self.coded_bits},)")
-        if not np.isfinite(soft).all(): raise ValueError(f"{(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
+        if soft.shape != (self.coded_bits,):
+            raise ValueError(f"soft bits have shape {soft.shape}; this code needs ({self.coded_bits},)")
+        if not np.isfinite(soft).all():
+            raise ValueError(f"{(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
         erasures = _check_erasures(erasures, total)
-        if not self.capacity: raise DecodingError(f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message")
+        if not self.capacity:
+            raise DecodingError(f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message")
         answer = _decode_words(whiten(bits_to_bytes(soft[:8 * total] > 0)), self.words, erasures)
         return Decoded(unframe(answer.payload), answer.corrected)

@@ -35,7 +35,7 @@ def _write(path: Path, text: str) -> Path:
     with atomic_path(path) as aside: aside.write_text(text, encoding="utf-8", newline="\n")
     return path
 
-# %% ../nbs/13_study.ipynb #64e2b5f2
+# %% ../nbs/13_study.ipynb #dd765c6a
 @dataclass(frozen=True)
 class Profile:
     "A size of the study: its `name`, what it is `purpose`d for, where its `figures` go, and the `mark` printed on them."
@@ -45,7 +45,8 @@ class Profile:
     mark: str = ""
 
 PROFILES = {p.name: p for p in (
-    Profile("quick", "anyone, on a CPU: embedded images, committed weights, tiny trainings", "figures/quick", "QUICK"),
+    Profile("quick", "anyone, on a CPU: embedded images, committed weights, tiny trainings", "figures/quick",
+            "QUICK"),
     Profile("full", "the reported results: the registry's data set, all models trained", "figures"))}
 
 def profile_of(name: str) -> Profile:
@@ -53,7 +54,7 @@ def profile_of(name: str) -> Profile:
     if name not in PROFILES: raise ValueError(f"profile is {name!r}; it must be one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
-# %% ../nbs/13_study.ipynb #49b9a54c
+# %% ../nbs/13_study.ipynb #6ee593b9
 _TEST_DIRS: dict[tuple[str, ...], tempfile.TemporaryDirectory] = {}
 
 def _folder(*parts: str) -> Path:
@@ -69,26 +70,30 @@ def out_dir(experiment: str, profile: str = "quick") -> Path:
     """The folder, made if missing, that `experiment` (such as `"21_robustness"`) writes to: `runs/<profile>/<experiment>/`.
 
     Under a test it is a temporary folder. Raises `ValueError` for an unknown profile or a name that is no file name."""
-    if not re.fullmatch(r"\w[\w.-]*", experiment): raise ValueError(f"experiment is {experiment!r}; give a notebook's name without folder, such as '21_robustness'")
+    if not re.fullmatch(r"\w[\w.-]*", experiment):
+        raise ValueError(f"experiment is {experiment!r}; give a notebook's name without folder, such as '21_robustness'")
     return _folder("runs", profile_of(profile).name, experiment)
 
 def figures_dir(profile: str = "quick") -> Path:
     "The folder, made if missing, for figures: `figures/quick/` or `figures/`; under a test a temporary folder."
     return _folder(*profile_of(profile).figures.split("/"))
 
-# %% ../nbs/13_study.ipynb #84a8da91
+# %% ../nbs/13_study.ipynb #cdded732
 def _places() -> list[tuple[str, str]]:
     "Folders of this machine and what to write instead, the longest first."
     try: root = str(repo_root())
     except FileNotFoundError: root = ""
-    named = [(os.environ.get("CINN_DATA", ""), "$CINN_DATA"), (root, "."), (sys.prefix, "$PYTHON"), (sys.base_prefix, "$PYTHON"),
+    named = [(os.environ.get("CINN_DATA", ""), "$CINN_DATA"), (root, "."), (sys.prefix, "$PYTHON"),
+             (sys.base_prefix, "$PYTHON"),
              (tempfile.gettempdir(), "$TMP"), (os.path.expanduser("~"), "~")]
     both = {(str(form), name) for place, name in named if place for form in (Path(place), Path(place).resolve())}
-    return sorted(((place, name) for place, name in both if len(place) > 3 and os.path.isabs(place)), key=lambda pn: (-len(pn[0]), pn))
+    return sorted(((place, name) for place, name in both if len(place) > 3 and os.path.isabs(place)),
+                  key=lambda pn: (-len(pn[0]), pn))
 
 def scrub(text: str) -> str:
     "`text` without this machine's folders and without anybody's home folder."
-    for place, name in _places(): text = re.sub(r"(?<![\w.-])" + re.escape(place) + r"(?![\w-])", lambda _: name, text)
+    for place, name in _places():
+        text = re.sub(r"(?<![\w.-])" + re.escape(place) + r"(?![\w-])", lambda _: name, text)
     return re.sub(r"(?<![\w.-])/(?:home|Users)/[\w.-]+", "~", text)
 
 def shown(path: str | Path) -> str:
@@ -97,13 +102,14 @@ def shown(path: str | Path) -> str:
     try: return path.relative_to(repo_root()).as_posix()
     except (ValueError, FileNotFoundError): return scrub(path.as_posix())
 
-# %% ../nbs/13_study.ipynb #889e51a9
+# %% ../nbs/13_study.ipynb #20aed312
 def find_result(experiment: str, profile: str = "quick", name: str = "metrics.csv") -> Path:
     """The file `name` of `experiment`: from `runs/<profile>/` if it is there, else from `data/results/`.
 
     Raises `FileNotFoundError` that says how to make it."""
     root = repo_root()
-    places = [root / "runs" / profile_of(profile).name / experiment / name, root / "data" / "results" / experiment / name]
+    places = [root / "runs" / profile_of(profile).name / experiment / name,
+              root / "data" / "results" / experiment / name]
     for path in places:
         if path.is_file(): return path
     raise FileNotFoundError(f"no {name} of {experiment}: neither {' nor '.join(shown(p) for p in places)} is there; run `make reproduce PROFILE={profile}`")
@@ -120,10 +126,12 @@ def sha256_of(path: str | Path) -> str:
         while block := stream.read(1 << 20): digest.update(block)
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #33d6c696
+# %% ../nbs/13_study.ipynb #586fc61b
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
     "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes?); both `None` outside a git checkout."
-    def git(*args): return subprocess.run(["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True, check=True).stdout.strip()
+    def git(*args):
+        return subprocess.run(["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True,
+                              check=True).stdout.strip()
     try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError): return {"commit": None, "dirty": None}
 
@@ -138,12 +146,14 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError: pass
     return found
 
-# %% ../nbs/13_study.ipynb #f3dd99ee
+# %% ../nbs/13_study.ipynb #0a843fbc
 def _cpu() -> str:
     "The processor's model name, where the system tells."
     try: return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1].strip()
     except (OSError, TypeError): pass
-    try: return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True,
+                              check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError): return platform.processor() or platform.machine()
 
 def machine(device: Any = None) -> dict[str, Any]:
@@ -156,9 +166,11 @@ def machine(device: Any = None) -> dict[str, Any]:
             "threads": torch.get_num_threads() if torch else None,
             "device": torch.cuda.get_device_name(None if kind == "auto" else kind) if cuda else "cpu"}
 
-# %% ../nbs/13_study.ipynb #bfa85771
-def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (), outputs: Iterable[str | Path] = (), started: float | None = None,
-               *, experiment: str | None = None, device: Any = None, durations: Mapping[str, float] | None = None, **more: Any) -> dict[str, Any]:
+# %% ../nbs/13_study.ipynb #5b835212
+def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
+               outputs: Iterable[str | Path] = (), started: float | None = None,
+               *, experiment: str | None = None, device: Any = None,
+               durations: Mapping[str, float] | None = None, **more: Any) -> dict[str, Any]:
     """The record of one run, ready for JSON.
 
     `parameters`: name -> value, with `profile` and `seed` where there are such. `inputs`, `outputs`: files or folders; they are hashed now.
@@ -166,15 +178,19 @@ def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
     Everything in `more` is kept as it is. Holds no absolute path, user or host name. Raises `FileNotFoundError` for a file that is not there."""
     files = lambda paths: {shown(path): sha256_of(path) for path in paths}
     notebook = repo_root() / "nbs" / f"{experiment}.ipynb" if experiment else None
-    record = {"experiment": experiment, "profile": parameters.get("profile"), "seed": parameters.get("seed"), "parameters": dict(parameters),
+    record = {"experiment": experiment, "profile": parameters.get("profile"), "seed": parameters.get("seed"),
+              "parameters": dict(parameters),
               "code": fingerprint(notebook) if notebook and notebook.is_file() else None, "git": git_state(),
-              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "seconds": round(time.time() - started, 2) if started else None,
+              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+              "seconds": round(time.time() - started, 2) if started else None,
               "durations": {name: round(seconds, 3) for name, seconds in (durations or {}).items()},
-              "machine": machine(device if device is not None else parameters.get("device")), "python": platform.python_version(), "packages": versions(),
+              "machine": machine(device if device is not None else parameters.get("device")),
+              "python": platform.python_version(), "packages": versions(),
               "inputs": files(inputs), "outputs": files(outputs), **more}
     return json.loads(scrub(json.dumps(record, default=str)))
 
-def write_provenance(out: str | Path, parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (), outputs: Iterable[str | Path] = (),
+def write_provenance(out: str | Path, parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
+                     outputs: Iterable[str | Path] = (),
                      started: float | None = None, **more: Any) -> Path:
     """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path. `experiment` is the folder's name unless given.
 
@@ -183,7 +199,7 @@ def write_provenance(out: str | Path, parameters: Mapping[str, Any], inputs: Ite
     record = provenance(parameters, inputs, outputs, started, **more)
     return _write(Path(out) / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
-# %% ../nbs/13_study.ipynb #e65a3c46
+# %% ../nbs/13_study.ipynb #f841e220
 def _code_cells(notebook: str | Path) -> list[str]:
     "The sources of a notebook's code cells, without lines that are IPython's own (`%magic`, `!command`)."
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -195,7 +211,9 @@ def _parse(source: str) -> ast.Module:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
-            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) and isinstance(s.value.value, str))]
+            node.body = [s for s in node.body
+                         if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)
+                                 and isinstance(s.value.value, str))]
     return tree
 
 def _imports(tree: ast.Module, inside: bool) -> set[str]:
@@ -204,7 +222,8 @@ def _imports(tree: ast.Module, inside: bool) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import): full = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or "" if not node.level else ".".join(filter(None, ["cinn_nb" if inside and node.level == 1 else "", node.module]))
+            base = node.module or "" if not node.level else ".".join(filter(None,
+                ["cinn_nb" if inside and node.level == 1 else "", node.module]))
             full = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else: continue
         found |= {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
@@ -238,7 +257,7 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
         digest.update(f"{name} {ast.dump(tree)}\n".encode())
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #4df14f83
+# %% ../nbs/13_study.ipynb #69d74251
 class ParameterError(ValueError):
     "A parameter that the notebook does not know."
 
@@ -256,10 +275,11 @@ def check_parameters(notebook: str | Path, parameters: Mapping[str, Any]) -> Non
     known = parameters_of(notebook)
     unknown = [name for name in parameters if name not in known]
     if not unknown: return
-    listing = "".join(f"\n  {name} = {p['default']}  {p['help']}".rstrip() for name, p in known.items()) or "\n  none: it has no cell tagged 'parameters'"
+    listing = "".join(f"\n  {name} = {p['default']}  {p['help']}".rstrip()
+                      for name, p in known.items()) or "\n  none: it has no cell tagged 'parameters'"
     raise ParameterError(f"{Path(notebook).name} has no parameter {', '.join(map(repr, unknown))}; it knows{listing}")
 
-# %% ../nbs/13_study.ipynb #8cfc534b
+# %% ../nbs/13_study.ipynb #738fa7a3
 def tidy(notebook: Mapping[str, Any]) -> dict[str, Any]:
     "A copy of an executed notebook (as a dict) without papermill's metadata and without machine paths in outputs and injected cells."
     nb = json.loads(json.dumps(notebook))
@@ -267,20 +287,25 @@ def tidy(notebook: Mapping[str, Any]) -> dict[str, Any]:
     for cell in nb["cells"]:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
         if cell["cell_type"] != "code": continue
-        if "injected-parameters" in cell["metadata"].get("tags", []): cell["source"] = scrub("".join(cell["source"]))
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["source"] = scrub("".join(cell["source"]))
         for output in cell["outputs"]:
             for part in ("text", "evalue", "traceback"):
-                if part in output: output[part] = [scrub(t) for t in output[part]] if isinstance(output[part], list) else scrub(output[part])
+                if part in output:
+                    output[part] = [scrub(t) for t in output[part]] if isinstance(output[part],
+                        list) else scrub(output[part])
             output["metadata"] = {} if "metadata" in output else None
             if output["metadata"] is None: del output["metadata"]
             for kind, data in output.get("data", {}).items():
-                if kind.startswith("text/") or kind == "image/svg+xml": output["data"][kind] = [scrub(t) for t in data] if isinstance(data, list) else scrub(data)
+                if kind.startswith("text/") or kind == "image/svg+xml":
+                    output["data"][kind] = [scrub(t) for t in data] if isinstance(data, list) else scrub(data)
     return nb
 
-# %% ../nbs/13_study.ipynb #6c480437
+# %% ../nbs/13_study.ipynb #1389105d
 def _plain(text: str) -> str: return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
-def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, echo: bool = True) -> Path:
+def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None,
+                 echo: bool = True) -> Path:
     """Execute `notebook` with `parameters` from the repository's root and write the executed copy to `out`; return `out`.
 
     Raises `ParameterError` before running when a parameter is unknown, `NotebookError` when a cell fails: then `out` is not there and
@@ -297,10 +322,13 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
     part, failed = out.with_name(f"{out.stem}.part.ipynb"), out.with_name(f"{out.stem}.failed.ipynb")
     for stale in (out, part, failed): stale.unlink(missing_ok=True)
     streams = {"stdout_file": sys.stdout, "stderr_file": sys.stderr} if echo else {}
-    try: papermill.execute_notebook(str(notebook), str(part), parameters, progress_bar=False, cwd=str(root), extra_arguments=["--log-level=CRITICAL"], **streams)
+    try:
+        papermill.execute_notebook(str(notebook), str(part), parameters, progress_bar=False, cwd=str(root),
+                                   extra_arguments=["--log-level=CRITICAL"], **streams)
     except BaseException as error:
         if part.exists():
-            _write(failed, json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False) + "\n")
+            _write(failed, json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1,
+                                      ensure_ascii=False) + "\n")
             part.unlink()
         if not isinstance(error, papermill.PapermillExecutionError): raise
         trace = scrub(_plain("\n".join(error.traceback)))
@@ -309,7 +337,7 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
     part.unlink()
     return out
 
-# %% ../nbs/13_study.ipynb #8ed14aaf
+# %% ../nbs/13_study.ipynb #28253bf1
 def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
     """Copy `runs/full/<experiment>/` (tables, provenance, executed notebook, tidied) to `data/results/<experiment>/`; return the copies.
 
@@ -318,19 +346,24 @@ def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
     root = Path(root) if root else repo_root()
     run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
     for name in ("metrics.csv", "provenance.json", f"{experiment}.ipynb"):
-        if not (run / name).is_file(): raise FileNotFoundError(f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first")
+        if not (run / name).is_file():
+            raise FileNotFoundError(f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first")
     record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
-    if record["profile"] != "full": raise ValueError(f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}; only full results are published")
+    if record["profile"] != "full":
+        raise ValueError(f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}; only full results are published")
     vouched = set(record["outputs"].values())
     for table in sorted(run.glob("*.csv")):
-        if sha256_of(table) not in vouched: raise ValueError(f"runs/full/{experiment}/{table.name} is not the file that the run wrote (its hash is not in provenance.json); run it again")
-    text = json.dumps(tidy(json.loads((run / f"{experiment}.ipynb").read_text(encoding="utf-8"))), indent=1, ensure_ascii=False) + "\n"
-    if len(text.encode()) > 2_000_000: raise ValueError(f"{experiment}.ipynb has {len(text.encode())/1e6:.1f} MB; 2 MB at most: show fewer or smaller pictures")
+        if sha256_of(table) not in vouched:
+            raise ValueError(f"runs/full/{experiment}/{table.name} is not the file that the run wrote (its hash is not in provenance.json); run it again")
+    text = json.dumps(tidy(json.loads((run / f"{experiment}.ipynb").read_text(encoding="utf-8"))), indent=1,
+                      ensure_ascii=False) + "\n"
+    if len(text.encode()) > 2_000_000:
+        raise ValueError(f"{experiment}.ipynb has {len(text.encode())/1e6:.1f} MB; 2 MB at most: show fewer or smaller pictures")
     copies = [_write(goal / table.name, table.read_text(encoding="utf-8")) for table in sorted(run.glob("*.csv"))]
     copies.append(_write(goal / "provenance.json", scrub((run / "provenance.json").read_text(encoding="utf-8"))))
     return [*copies, _write(goal / f"{experiment}.ipynb", text)]
 
-# %% ../nbs/13_study.ipynb #cbeeaa5d
+# %% ../nbs/13_study.ipynb #98e2316c
 _LINK = re.compile(r"""(\]\(\s*<?|^\[[^\]\n]+\]:\s*|\b(?:src|href)=["'])([^\s)"'>]+)""", re.MULTILINE)
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
@@ -345,8 +378,10 @@ def _relink(text: str, folder: str) -> str:
 def _shows(output: Mapping[str, Any], cell: int) -> str:
     "One output as Markdown."
     text = lambda value: value if isinstance(value, str) else "".join(value)
-    if output["output_type"] == "error": raise ValueError(f"cell {cell} of the front page ends in an error; run the notebook again")
-    if output["output_type"] == "stream": return f"```text\n{text(output['text']).rstrip()}\n```" if output["name"] == "stdout" else ""
+    if output["output_type"] == "error":
+        raise ValueError(f"cell {cell} of the front page ends in an error; run the notebook again")
+    if output["output_type"] == "stream":
+        return f"```text\n{text(output['text']).rstrip()}\n```" if output["name"] == "stdout" else ""
     data = {kind: text(value) for kind, value in output["data"].items() if kind != "application/json"}
     if "text/markdown" in data: return data["text/markdown"]
     if "text/html" in data: return re.sub(r"<style.*?</style>\s*", "", data["text/html"], flags=re.DOTALL)
@@ -354,7 +389,7 @@ def _shows(output: Mapping[str, Any], cell: int) -> str:
         raise ValueError(f"cell {cell} of the front page shows an embedded picture, which a README cannot hold; save it and link the file: ![what it shows](../figures/name.png)")
     return f"```text\n{data.get('text/plain', '').rstrip()}\n```"
 
-# %% ../nbs/13_study.ipynb #563d72a5
+# %% ../nbs/13_study.ipynb #4d3d0d32
 def readme_from_index(index: str | Path | None = None) -> str:
     """The text of README.md, from `nbs/index.ipynb`.
 
@@ -372,7 +407,8 @@ def readme_from_index(index: str | Path | None = None) -> str:
             continue
         code = "\n".join(line for line in source.split("\n") if not line.startswith("#|")).strip()
         if "echo:true" in flags: parts.append(f"```python\n{code}\n```")
-        if "output:false" not in flags: parts += [_relink(_shows(output, number), index.parent.name) for output in cell["outputs"]]
+        if "output:false" not in flags:
+            parts += [_relink(_shows(output, number), index.parent.name) for output in cell["outputs"]]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 # %% ../nbs/13_study.ipynb #f3da9a1c
@@ -395,29 +431,35 @@ def _default_out(notebook: Path, parameters: Mapping[str, Any]) -> Path:
     default = _value(parameters_of(notebook).get("profile", {}).get("default", "quick"))
     return out_dir(notebook.stem, parameters.get("profile", default)) / f"{notebook.stem}.ipynb"
 
-# %% ../nbs/13_study.ipynb #4c729735
+# %% ../nbs/13_study.ipynb #02faf25e
 def _parser():
     "The command line of `cinn-run`."
     import argparse
-    parser = argparse.ArgumentParser("cinn-run", description="Run an experiment notebook with parameters, publish its result, or write README.md.")
+    parser = argparse.ArgumentParser("cinn-run",
+                                     description="Run an experiment notebook with parameters, publish its result, or write README.md.")
     parser.add_argument("notebook", nargs="?", help="the notebook to run")
-    parser.add_argument("out", nargs="?", help="where the executed copy goes; default runs/<profile>/<notebook>/<notebook>.ipynb")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="set a parameter; may be repeated")
+    parser.add_argument("out", nargs="?",
+                        help="where the executed copy goes; default runs/<profile>/<notebook>/<notebook>.ipynb")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                        help="set a parameter; may be repeated")
     parser.add_argument("-f", "--file", help="parameters from a YAML or JSON file; -p wins")
     parser.add_argument("--list", action="store_true", help="list the notebook's parameters and stop")
-    parser.add_argument("--publish", metavar="EXPERIMENT", help="copy a full result from runs/full/ to data/results/")
+    parser.add_argument("--publish", metavar="EXPERIMENT",
+                        help="copy a full result from runs/full/ to data/results/")
     parser.add_argument("--readme", action="store_true", help="write README.md from nbs/index.ipynb")
     return parser
 
-# %% ../nbs/13_study.ipynb #0e3e7a18
+# %% ../nbs/13_study.ipynb #eb1aa24d
 def _command(parser, args) -> None:
     if args.readme: return print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
     if args.publish: return print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
     if not args.notebook: parser.error("name a notebook, or give --publish or --readme")
     notebook = Path(args.notebook)
     if args.list:
-        return print("\n".join(f"{name} = {p['default']}  {p['help']}".rstrip() for name, p in parameters_of(notebook).items()))
-    parameters = {**(_read_parameters(args.file) if args.file else {}), **{name: _value(text) for name, text in args.parameter}}
+        return print("\n".join(f"{name} = {p['default']}  {p['help']}".rstrip()
+                               for name, p in parameters_of(notebook).items()))
+    parameters = {**(_read_parameters(args.file) if args.file else {}),
+                  **{name: _value(text) for name, text in args.parameter}}
     check_parameters(notebook, parameters)
     out = Path(args.out) if args.out else _default_out(notebook, parameters)
     print(f"{notebook.name}: runs with {parameters or 'its own parameters'}", flush=True)

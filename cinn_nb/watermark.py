@@ -26,7 +26,7 @@ def capacity(H: int, W: int) -> int:
     "User bytes that an H x W image carries, H and W at least 8; 0 if it has fewer than 256 whole 8x8 blocks (128x128 pixels)."
     return _code(H, W).capacity
 
-# %% ../nbs/12_watermark.ipynb #b47f19b4
+# %% ../nbs/12_watermark.ipynb #19b13d5b
 class EmbedError(ValueError):
     "The payload cannot be embedded: it does not fit, or this image cannot carry it."
 
@@ -37,19 +37,22 @@ def _gray8(image) -> np.ndarray:
     "`image` as uint8 (H, W) with H, W >= 8; `ValueError` for anything else."
     image = np.asarray(image)
     found = f"the image is {image.dtype} of shape {image.shape}"
-    if image.ndim == 3: raise ValueError(f"{found}: colour is not supported yet; convert it to 8-bit gray first (cinn_nb.images.to_gray)")
+    if image.ndim == 3:
+        raise ValueError(f"{found}: colour is not supported yet; convert it to 8-bit gray first (cinn_nb.images.to_gray)")
     if image.ndim != 2: raise ValueError(f"{found}; it must be gray, uint8 (H, W)")
-    if image.dtype != np.uint8: raise ValueError(f"{found}: only 8 bits are supported yet; window it to 8-bit gray first (cinn_nb.images.window)")
+    if image.dtype != np.uint8:
+        raise ValueError(f"{found}: only 8 bits are supported yet; window it to 8-bit gray first (cinn_nb.images.window)")
     if min(image.shape) < 8: raise ValueError(f"{found}; it must have at least 8x8 pixels")
     return np.ascontiguousarray(image)   # a mirrored view, say, has negative strides, which torch refuses
 
-# %% ../nbs/12_watermark.ipynb #9b6a738b
+# %% ../nbs/12_watermark.ipynb #17cfe845
 def _check_payload(payload: bytes, H: int, W: int) -> bytes:
     "`payload` as bytes; `ValueError` for another type, `EmbedError` if it is empty or does not fit into an H x W image."
     if not isinstance(payload, (bytes, bytearray, memoryview)):
         raise ValueError(f"the payload is of type {type(payload).__name__}; give bytes (for text: text.encode('utf-8'))")
     payload, room = bytes(payload), capacity(H, W)
-    if not room: raise EmbedError(f"a {H}x{W} image is too small to carry a payload: it takes 256 whole 8x8 blocks, for example 128x128 pixels")
+    if not room:
+        raise EmbedError(f"a {H}x{W} image is too small to carry a payload: it takes 256 whole 8x8 blocks, for example 128x128 pixels")
     if not payload: raise EmbedError(f"the payload is empty; give 1 to {room} bytes")
     if len(payload) > room:
         fits = next((s for s in range(128, 20000, 64) if capacity(s, s) >= len(payload)), None)
@@ -90,7 +93,7 @@ def _decode(code: MessageCode, soft: np.ndarray, erase: bool = True) -> Decoded:
         except DecodingError as error: first = first or error
     raise first
 
-# %% ../nbs/12_watermark.ipynb #e3e0e7c1
+# %% ../nbs/12_watermark.ipynb #db584979
 @dataclass(frozen=True)
 class Reading:
     "What an image said: the payload, and how many of its `coded_bytes` were wrong and have been corrected (the fewer, the more margin)."
@@ -106,17 +109,19 @@ def read(image: np.ndarray, model="cinn") -> Reading:
     image = _gray8(image)
     H, W = image.shape
     code = _code(H, W)
-    if not code.capacity: raise NoWatermarkError(f"no watermark can be read: a {H}x{W} image is too small to carry one")
+    if not code.capacity:
+        raise NoWatermarkError(f"no watermark can be read: a {H}x{W} image is too small to carry one")
     try: answer = _decode(code, _soft(_model(model), image))
     except DecodingError: answer = Decoded(b"", ())
-    if not answer.payload: raise NoWatermarkError("no watermark can be read: the image has none, or it is too damaged, or cropped, shifted or resized")
+    if not answer.payload:
+        raise NoWatermarkError("no watermark can be read: the image has none, or it is too damaged, or cropped, shifted or resized")
     return Reading(answer.payload, len(answer.corrected), code.coded_bits // 8)
 
 def extract(image: np.ndarray, model="cinn") -> bytes:
     "The payload of a uint8 image (H, W); `NoWatermarkError` when nothing can be read. Arguments as in `read`."
     return read(image, model).payload
 
-# %% ../nbs/12_watermark.ipynb #899ca53c
+# %% ../nbs/12_watermark.ipynb #9f0a258d
 _STRONGER = (1., 1.25, 1.5, 2.)   # factors on `strength`, tried in turn
 
 def _write(net, cover: np.ndarray, bits: np.ndarray, strength: float) -> np.ndarray:
@@ -136,7 +141,8 @@ def embed(image: np.ndarray, payload: bytes, model="cinn", strength: float = 1.)
     `EmbedError` if the payload does not fit or the image cannot carry it, `ValueError` for other bad input."""
     cover = _gray8(image)
     payload = _check_payload(payload, *cover.shape)
-    if not (0 < strength < math.inf): raise ValueError(f"strength is {strength}; it must be a positive number, 1 is what the model was trained for")
+    if not (0 < strength < math.inf):
+        raise ValueError(f"strength is {strength}; it must be a positive number, 1 is what the model was trained for")
     net = _model(model)
     code = _code(*cover.shape)
     for factor in _STRONGER:
@@ -158,7 +164,7 @@ def false_positives(images, model="cinn") -> tuple[int, list[bytes]]:
         except NoWatermarkError: pass
     return tries, payloads
 
-# %% ../nbs/12_watermark.ipynb #63c8ca5a
+# %% ../nbs/12_watermark.ipynb #df619d61
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
 
 def _check_in(path: Path) -> None:
@@ -170,13 +176,14 @@ def _check_out(path: Path, force: bool, sources: list[Path], suffixes: tuple[str
     if suffixes and path.suffix.lower() not in suffixes:
         raise ValueError(f"{path} must end in {', '.join(suffixes)}{'; other formats lose or may lose part of the mark' if suffixes == _LOSSLESS else ''}")
     if path.is_dir(): raise ValueError(f"{path} is a folder; give a file name")
-    if not path.parent.is_dir(): raise ValueError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     for source in sources:
         if path.resolve() == source.resolve() or path.exists() and os.path.samefile(path, source):
             raise ValueError(f"{path} is the input itself; give another name for the output")
     if path.exists() and not force: raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
-# %% ../nbs/12_watermark.ipynb #33291a8f
+# %% ../nbs/12_watermark.ipynb #6981be57
 def _read_gray(path: Path) -> np.ndarray:
     from cinn_nb.images import read_image
     image = read_image(path)
@@ -199,7 +206,8 @@ def _run_embed(args: argparse.Namespace) -> None:
 
 def _utf8(text: str) -> bytes:
     try: return text.encode("utf-8")
-    except UnicodeEncodeError: raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
+    except UnicodeEncodeError:
+        raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
 
 # %% ../nbs/12_watermark.ipynb #2e5771ee
 def _run_extract(args: argparse.Namespace) -> None:
@@ -246,12 +254,13 @@ def _run_capacity(args: argparse.Namespace) -> None:
     image = _read_gray(args.IN)
     print(f"{args.IN}: {image.shape[0]}x{image.shape[1]} pixels carry up to {capacity(*image.shape)} bytes")
 
-# %% ../nbs/12_watermark.ipynb #8169b0f1
+# %% ../nbs/12_watermark.ipynb #0cfa486a
 class _Parser(argparse.ArgumentParser):
     def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
 
 def _quality(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100): raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
     return int(text)
 
 def _strength(text: str) -> float:
@@ -260,9 +269,10 @@ def _strength(text: str) -> float:
     if not 0 < value < math.inf: raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
 
-# %% ../nbs/12_watermark.ipynb #32726beb
+# %% ../nbs/12_watermark.ipynb #376cbc02
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="cinn", description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
+    parser = _Parser(prog="cinn",
+                     description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
                      epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.")
     parser.add_argument("--version", action="version", version=f"cinn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -271,7 +281,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
         if out: sub.add_argument("OUT", type=Path, help=out)
-        if name != "capacity": sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
+        if name != "capacity":
+            sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
         return sub
     add = command("embed", _run_embed, "hide a message in an image", "stego image: .png, .tif or .tiff")
     what = add.add_mutually_exclusive_group(required=True)
@@ -282,7 +293,8 @@ def _parser() -> argparse.ArgumentParser:
     how = add.add_mutually_exclusive_group()
     how.add_argument("--out", type=Path, help="write the message to this file")
     how.add_argument("--hex", action="store_true", help="print it as hexadecimal digits")
-    add = command("attack", _run_attack, "save an image as JPEG, to see whether a message survives", ".jpg: the JPEG file; .png or .tif: its decoded pixels")
+    add = command("attack", _run_attack, "save an image as JPEG, to see whether a message survives",
+                  ".jpg: the JPEG file; .png or .tif: its decoded pixels")
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
     command("capacity", _run_capacity, "say how many bytes an image carries")
     return parser
