@@ -126,13 +126,15 @@ def sha256_of(path: str | Path) -> str:
         while block := stream.read(1 << 20): digest.update(block)
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #586fc61b
+# %% ../nbs/13_study.ipynb #34c7f86d
+_CODE = [":!figures", ":!data/results", ":!README.md"]   # a run may change what it reports, not what it runs
+
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
-    "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes?); both `None` outside a git checkout."
+    "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes, but for results?); both `None` outside a git checkout."
     def git(*args):
         return subprocess.run(["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True,
                               check=True).stdout.strip()
-    try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *_CODE))}
     except (OSError, subprocess.CalledProcessError): return {"commit": None, "dirty": None}
 
 def versions() -> dict[str, str]:
