@@ -35,7 +35,7 @@ def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
     "Mean squared error in gray levels squared; `stego`, `cover`: (B, 1, H, W)."
     return F.mse_loss(stego, cover)
 
-# %% ../nbs/09_training.ipynb #f38e873e
+# %% ../nbs/09_training.ipynb #6d865434
 @dataclass(frozen=True)
 class TrainConfig:
     "Settings of a training run."
@@ -53,8 +53,10 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if self.steps < 1 or self.batch < 1: raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
-        if self.size < 32 or self.size % 8: raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32")
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
+        if self.size < 32 or self.size % 8:
+            raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32")
         if not .5 < self.goal < 1: raise ValueError(f"goal is {self.goal}; it must lie between .5 (chance) and 1")
 
 def steer(weight: float, accuracy: float, config: TrainConfig) -> float:
@@ -70,7 +72,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     t = (step - rise) / max(config.steps - rise, 1)
     return config.lr * (.05 + .95 * .5 * (1 + math.cos(math.pi * t)))
 
-# %% ../nbs/09_training.ipynb #ad669738
+# %% ../nbs/09_training.ipynb #9a202194
 @dataclass
 class State:
     "What a run carries from step to step."
@@ -86,7 +88,8 @@ def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: Trai
     """One optimiser step on `covers`, float (B, 1, size, size); changes `state` in place.
 
     Returns the step's losses, PSNR (dB, of the unrounded stego image) and bit accuracy."""
-    bits = torch.randint(0, 2, (len(covers), coded_bits(config.size, config.size)), generator=state.generator).to(covers.device)
+    bits = torch.randint(0, 2, (len(covers), coded_bits(config.size, config.size)),
+                         generator=state.generator).to(covers.device)
     stego = state.net.embed(covers, bits)
     soft = state.net.extract(attack(stego, state.generator), bits.shape[1])
     message, image = message_loss(soft, bits), image_loss(stego, covers)
@@ -102,10 +105,11 @@ def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: Trai
     state.weight = steer(state.weight, state.accuracy, config)
     state.step += 1
     mse = (stego.detach() - covers).square().mean((1, 2, 3))
-    return {"step": state.step, "message_loss": message.item(), "psnr": (10*torch.log10(255**2/(mse + 1e-9))).mean().item(),
+    return {"step": state.step, "message_loss": message.item(),
+            "psnr": (10*torch.log10(255**2/(mse + 1e-9))).mean().item(),
             "accuracy": accuracy, "running": state.accuracy, "weight": state.weight, "skipped": state.skipped}
 
-# %% ../nbs/09_training.ipynb #f3fd4605
+# %% ../nbs/09_training.ipynb #008d6cd6
 def new_state(net: CINN, config: TrainConfig, device: torch.device | str = "cpu") -> State:
     "A fresh run: AdamW, a CPU generator seeded with `config.seed`."
     net = net.to(device).train()
@@ -115,11 +119,14 @@ def new_state(net: CINN, config: TrainConfig, device: torch.device | str = "cpu"
 def save_checkpoint(state: State, config: TrainConfig, path: str | Path) -> None:
     "Write the whole state of a run to one .safetensors file."
     tensors = {f"net.{k}": v for k, v in state.net.state_dict().items()}
-    for i, moments in state.optimiser.state_dict()["state"].items(): tensors |= {f"optimiser.{i}.{k}": v for k, v in moments.items()}
+    for i, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{k}": v for k, v in moments.items()}
     tensors["generator"] = state.generator.get_state()
     numbers = {k: getattr(state, k) for k in ("step", "weight", "accuracy", "skipped")}
-    header = {"config": json.dumps(asdict(config)), "network": json.dumps(asdict(state.net.config)), "numbers": json.dumps(numbers)}
-    with atomic_path(path) as tmp: save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, tmp, header)
+    header = {"config": json.dumps(asdict(config)), "network": json.dumps(asdict(state.net.config)),
+              "numbers": json.dumps(numbers)}
+    with atomic_path(path) as tmp:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, tmp, header)
 
 def load_checkpoint(state: State, config: TrainConfig, path: str | Path) -> State:
     "Put a checkpoint into a fresh `state`. Raises `ValueError` when it belongs to a run with other settings."
@@ -127,30 +134,35 @@ def load_checkpoint(state: State, config: TrainConfig, path: str | Path) -> Stat
     for name, mine in (("config", asdict(config)), ("network", asdict(state.net.config))):
         theirs = json.loads(header[name])
         odd = {k: (theirs.get(k), v) for k, v in mine.items() if theirs.get(k) != v}
-        if odd: raise ValueError(f"{Path(path).name} belongs to another run; (there, here): {odd}; delete it or use other settings")
+        if odd:
+            raise ValueError(f"{Path(path).name} belongs to another run; (there, here): {odd}; delete it or use other settings")
     state.net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
     saved = state.optimiser.state_dict()
     for key, value in tensors.items():
-        if key.startswith("optimiser."): saved["state"].setdefault(int(key.split(".")[1]), {})[key.split(".")[2]] = value
+        if key.startswith("optimiser."):
+            saved["state"].setdefault(int(key.split(".")[1]), {})[key.split(".")[2]] = value
     state.optimiser.load_state_dict(saved)
     state.generator.set_state(tensors["generator"])
     for k, v in json.loads(header["numbers"]).items(): setattr(state, k, v)
     return state
 
-# %% ../nbs/09_training.ipynb #87ab7d0a
+# %% ../nbs/09_training.ipynb #0f5e07f4
 def balanced_weights(groups: list[str]) -> np.ndarray:
     "Sampling weights (len(groups),) that draw every group equally often; they sum to 1."
     counts = Counter(groups)
     return np.array([1 / counts[g] / len(counts) for g in groups])
 
+# %% ../nbs/09_training.ipynb #af9b5587
 def _write_curve(rows: list[dict], path: Path) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row))
     with atomic_path(path) as tmp:
         with open(tmp, "w", newline="") as f:
             writer = csv.DictWriter(f, names); writer.writeheader(); writer.writerows(rows)
 
+# %% ../nbs/09_training.ipynb #b7b22c15
 def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig(), groups: list[str] | None = None,
-          folder: str | Path | None = None, device: torch.device | str = "cpu", validate: Callable[[CINN], dict] | None = None,
+          folder: str | Path | None = None, device: torch.device | str = "cpu",
+          validate: Callable[[CINN], dict] | None = None,
           every: int = 50, save_every: int = 500, stop_at: int | None = None) -> tuple[CINN, list[dict]]:
     """Train `net` in place; return it in evaluation mode, and the curve: means over every `every` steps.
 
@@ -158,23 +170,29 @@ def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig
     lies in `folder`, and the same call goes on from there). Deterministic on a CPU for a seed and a torch build.
     Raises `ValueError` when no image is large enough."""
     fit = [i for i, image in enumerate(images) if min(image.shape) >= config.size]
-    if not fit: raise ValueError(f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size")
+    if not fit:
+        raise ValueError(f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size")
     images, weights = [images[i] for i in fit], balanced_weights([groups[i] for i in fit]) if groups else None
     attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor)
     state, rows, recent, start = new_state(net, config, device), [], [], time.monotonic()
     folder = Path(folder) if folder else None
     if folder and (folder/"checkpoint.safetensors").exists():
         load_checkpoint(state, config, folder/"checkpoint.safetensors")
-        with open(folder/"curve.csv") as f: rows = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(f)]
+        with open(folder/"curve.csv") as f:
+            rows = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(f)]
     before = rows[-1]["seconds"] if rows else 0.
     last = min(stop_at or config.steps, config.steps)
     for _ in progress(range(state.step, last), "training", every=30.):
-        covers = random_crops(images, config.batch, config.size, state.generator, flip=True, weights=weights).float().to(device)
+        covers = random_crops(images, config.batch, config.size, state.generator, flip=True,
+                              weights=weights).float().to(device)
         recent.append(training_step(state, covers, attack, config))
         if state.step % every == 0 or state.step == last:
-            row = {k: float(np.mean([r[k] for r in recent])) for k in ("message_loss", "psnr", "accuracy")} | {k: recent[-1][k] for k in ("weight", "skipped")}
+            row = {k: float(np.mean([r[k] for r in recent])) for k in ("message_loss", "psnr", "accuracy")}
+            row |= {k: recent[-1][k] for k in ("weight", "skipped")}
             rows.append({"step": state.step, **row, "seconds": before + time.monotonic() - start}); recent = []
-            if validate and (state.step % save_every == 0 or state.step == last): rows[-1] |= validate(net.eval()); net.train()
+            if validate and (state.step % save_every == 0 or state.step == last):
+                rows[-1] |= validate(net.eval()); net.train()
             if folder and (state.step % save_every == 0 or state.step == last):
-                _write_curve(rows, folder/"curve.csv"); save_checkpoint(state, config, folder/"checkpoint.safetensors")
+                _write_curve(rows, folder/"curve.csv")
+                save_checkpoint(state, config, folder/"checkpoint.safetensors")
     return net.eval(), rows
