@@ -35,7 +35,7 @@ def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
     "Mean squared error in gray levels squared; `stego`, `cover`: (B, 1, H, W)."
     return F.mse_loss(stego, cover)
 
-# %% ../nbs/09_training.ipynb #6d865434
+# %% ../nbs/09_training.ipynb #40cc059a
 @dataclass(frozen=True)
 class TrainConfig:
     "Settings of a training run."
@@ -49,6 +49,7 @@ class TrainConfig:
     quality_low: int = 50       # attack qualities, low..high inclusive
     quality_high: int = 100
     anchor: int | None = 50     # quality of every second sample, None: all random
+    surrogate: str = "straight-through"   # gradient of the attack's rounding
     clip: float = 1.            # bound of the gradient norm
     seed: int = 0
 
@@ -159,7 +160,7 @@ def _write_curve(rows: list[dict], path: Path) -> None:
         with open(tmp, "w", newline="") as f:
             writer = csv.DictWriter(f, names); writer.writeheader(); writer.writerows(rows)
 
-# %% ../nbs/09_training.ipynb #b7b22c15
+# %% ../nbs/09_training.ipynb #d46fdbf5
 def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig(), groups: list[str] | None = None,
           folder: str | Path | None = None, device: torch.device | str = "cpu",
           validate: Callable[[CINN], dict] | None = None,
@@ -173,7 +174,7 @@ def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig
     if not fit:
         raise ValueError(f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size")
     images, weights = [images[i] for i in fit], balanced_weights([groups[i] for i in fit]) if groups else None
-    attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor)
+    attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
     state, rows, recent, start = new_state(net, config, device), [], [], time.monotonic()
     folder = Path(folder) if folder else None
     if folder and (folder/"checkpoint.safetensors").exists():
