@@ -79,15 +79,16 @@ def forward_dct(X: Tensor, A: np.ndarray | None = None) -> Tensor:
     A = torch.as_tensor(integer_dct() if A is None else A, dtype=X.dtype)
     return shift(A @ shift((X - 128) @ A.T, 11), 15)
 
-# %% ../nbs/04_jpeg.ipynb #92df5a83
+# %% ../nbs/04_jpeg.ipynb #1fcd51ea
 def round_half_away(x: Tensor) -> Tensor:
     "Round half away from zero, as libjpeg's quantiser does; `torch.round` rounds half to even."
     return torch.sign(x) * torch.floor(x.abs() + .5)
 
+_ROW_BY_ROW = [ZIGZAG.index((u, v)) for u in range(8) for v in range(8)]
+
 def block_steps(quality: Tensor, table: np.ndarray = LUMA_TABLE) -> Tensor:
     "Quantisation steps of each image as (B, 8, 8) float64, row by row; `quality` an integer tensor (B,)."
-    order = [ZIGZAG.index((u, v)) for u in range(8) for v in range(8)]
-    return quality_table(quality, table)[:, order].reshape(-1, 8, 8).double()
+    return quality_table(quality, table)[:, _ROW_BY_ROW].reshape(-1, 8, 8).double()
 
 # %% ../nbs/04_jpeg.ipynb #c2bbb608
 def inverse_dct(c: Tensor, A: np.ndarray | None = None) -> Tensor:
@@ -259,7 +260,7 @@ def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     y = _Plane.apply(x.flatten(0, 1), T.repeat_interleave(channels, 0) if channels > 1 else T, surrogate).view_as(x)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
-# %% ../nbs/04_jpeg.ipynb #5f1ba40a
+# %% ../nbs/04_jpeg.ipynb #ad2cdb60
 def _exact_float(x: Tensor) -> torch.dtype:
     return torch.float32 if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest" else torch.float64
 
@@ -273,7 +274,8 @@ def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str 
     "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
     with torch.autocast(x.device.type, enabled=False):
         work = x.to(_exact_float(x))
-        luma, chroma = (block_steps(quality, table).to(work) for table in (LUMA_TABLE, CHROMA_TABLE))
+        luma = block_steps(quality).to(work)
+        chroma = luma if subsampling == "gray" else block_steps(quality, CHROMA_TABLE).to(work)
         size = max(1, 4*256*256 // work[0].numel())
         parts = [_chunk(*part, subsampling, surrogate)
                  for part in zip(work.split(size), luma.split(size), chroma.split(size))]

@@ -209,7 +209,7 @@ def _utf8(text: str) -> bytes:
     except UnicodeEncodeError:
         raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
 
-# %% ../nbs/12_watermark.ipynb #2e5771ee
+# %% ../nbs/12_watermark.ipynb #a3c1d044
 def _run_extract(args: argparse.Namespace) -> None:
     "cinn extract: read, then print the payload or write it to a file."
     _check_in(args.IN)
@@ -220,7 +220,7 @@ def _run_extract(args: argparse.Namespace) -> None:
     if args.out:
         from cinn_nb.core import atomic_path
         with atomic_path(args.out) as tmp: tmp.write_bytes(payload)
-    if args.out: print(f"{args.out}: {len(payload)} bytes")
+        print(f"{args.out}: {len(payload)} bytes")
     else: print(payload.hex() if args.hex else _printable(payload))
 
 def _printable(payload: bytes) -> str:
