@@ -260,7 +260,7 @@ def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     y = _Plane.apply(x.flatten(0, 1), T.repeat_interleave(channels, 0) if channels > 1 else T, surrogate).view_as(x)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
-# %% ../nbs/04_jpeg.ipynb #ad2cdb60
+# %% ../nbs/04_jpeg.ipynb #116d3f19
 def _exact_float(x: Tensor) -> torch.dtype:
     return torch.float32 if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest" else torch.float64
 
@@ -270,7 +270,7 @@ def _chunk(x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate:
     c = _plane(chroma_down(ycc[:, 1:], subsampling), chroma, surrogate)
     return to_rgb(_plane(ycc[:, :1], luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]))
 
-def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "straight-through") -> Tensor:
+def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "noise-matched") -> Tensor:
     "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
     with torch.autocast(x.device.type, enabled=False):
         work = x.to(_exact_float(x))
@@ -281,7 +281,7 @@ def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str 
                  for part in zip(work.split(size), luma.split(size), chroma.split(size))]
         return torch.cat(parts).to(x.dtype)
 
-# %% ../nbs/04_jpeg.ipynb #2408fd79
+# %% ../nbs/04_jpeg.ipynb #38b4076f
 def _check_input(x: Tensor, subsampling: str) -> None:
     channels = 1 if subsampling == "gray" else 3
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
@@ -304,7 +304,7 @@ def _check_qualities(quality: int | Tensor, count: int) -> Tensor:
     return q.long().expand(count)
 
 def jpeg(x: Tensor, quality: int | Tensor, subsampling: str = "gray",
-         surrogate: str = "straight-through") -> Tensor:
+         surrogate: str = "noise-matched") -> Tensor:
     """Encode and decode `x` at `quality`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
 
     `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integer-valued 0..255, any H and W.
@@ -317,14 +317,14 @@ def jpeg(x: Tensor, quality: int | Tensor, subsampling: str = "gray",
     _check_input(x, subsampling)
     return _jpeg(x, _check_qualities(quality, len(x)), subsampling, surrogate)
 
-# %% ../nbs/04_jpeg.ipynb #de3a7c41
+# %% ../nbs/04_jpeg.ipynb #8215553d
 class RandomJPEG(nn.Module):
     """Attack layer: 8-bit rounding, then exact JPEG at a random quality per sample, `low`..`high` inclusive.
 
     With `anchor`, every second sample is attacked at that quality. `forward(x, generator)`: float (B, 1, H, W) in gray
     levels, (B, 3, H, W) for a colour `subsampling`, to the same shape; the quality is drawn from `generator` (on the CPU)."""
     def __init__(self, low: int = 50, high: int = 100, anchor: int | None = None, subsampling: str = "gray",
-                 surrogate: str = "straight-through"):
+                 surrogate: str = "noise-matched"):
         super().__init__()
         if not 1 <= low <= high <= 100: raise ValueError(f"qualities {low}..{high}; need 1 <= low <= high <= 100")
         if subsampling not in MODES:

@@ -35,7 +35,7 @@ def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
     "Mean squared error in gray levels squared; `stego`, `cover`: (B, 1, H, W)."
     return F.mse_loss(stego, cover)
 
-# %% ../nbs/09_training.ipynb #40cc059a
+# %% ../nbs/09_training.ipynb #3c76e273
 @dataclass(frozen=True)
 class TrainConfig:
     "Settings of a training run."
@@ -49,7 +49,7 @@ class TrainConfig:
     quality_low: int = 50       # attack qualities, low..high inclusive
     quality_high: int = 100
     anchor: int | None = 50     # quality of every second sample, None: all random
-    surrogate: str = "straight-through"   # gradient of the attack's rounding
+    surrogate: str = "noise-matched"   # gradient of the attack's rounding
     clip: float = 1.            # bound of the gradient norm
     seed: int = 0
 
