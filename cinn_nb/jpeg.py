@@ -102,7 +102,7 @@ def code_plane(plane: Tensor, T: Tensor, rounding=round_half_away, A: np.ndarray
     k = rounding(forward_dct(to_blocks(plane), A) / (8*T))
     return from_blocks(inverse_dct(k*T, A), *plane.shape[-2:])
 
-# %% ../nbs/04_jpeg.ipynb #138f9760
+# %% ../nbs/04_jpeg.ipynb #4d97163c
 class _Floor(torch.autograd.Function):
     "`floor`, in place, whose derivative is taken to be 1."
     @staticmethod
@@ -112,24 +112,52 @@ class _Floor(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g): return g
 
-_TO_YCC = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
-_YCC_BIAS = (32768, 128*65536 + 32767, 128*65536 + 32767)
-_TO_RGB = ((0, 91881), (-22554, -46802), (116130, 0))
+class _Mix(torch.autograd.Function):
+    "floor(M x + bias) over the channels of x (B, C, H, W), one after the other; the floor's derivative is taken to be 1."
+    @staticmethod
+    def forward(ctx, x, M, bias, out=None):
+        ctx.M = M
+        if out is None:                                                 # in memory each channel is in one piece
+            B, _, H, W = x.shape
+            out = x.new_empty_strided((B, len(M), H, W), (H*W, B*H*W, W, 1))
+        for o, row, b in zip(out.unbind(1), M, bias):
+            (first, weight), *rest = [(c, w) for c, w in zip(x.unbind(1), row) if w]
+            torch.add(x.new_tensor(b), first, alpha=weight, out=o)
+            for c, w in rest: o.add_(c, alpha=w)
+            o.floor_()
+        return out
+    @staticmethod
+    def backward(ctx, g):
+        M = torch.tensor(ctx.M, dtype=g.dtype, device=g.device)
+        return (M.T @ g.flatten(2)).unflatten(2, g.shape[2:]), None, None, None
+
+_fixed = lambda rows: tuple(tuple(v / 65536 for v in row) for row in rows)
+_TO_YCC = _fixed(((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329)))
+_TO_RGB = _fixed(((0, 91881), (-22554, -46802), (116130, 0)))
 
 def to_ycc(rgb: Tensor) -> Tensor:
     "RGB to YCbCr in 16-bit fixed point (jccolor.c): (B, 3, H, W) integers 0..255 to the same."
-    M, bias = (torch.tensor(m, dtype=rgb.dtype, device=rgb.device)/65536 for m in (_TO_YCC, _YCC_BIAS))
-    return _Floor.apply((M @ rgb.flatten(2)).add_(bias[:, None])).view_as(rgb)
+    return _Mix.apply(rgb, _TO_YCC, (1/2, 128 + 32767/65536, 128 + 32767/65536))
 
-def to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    "YCbCr to RGB (jdcolor.c): luma (B, 1, H, W) and chroma (B, 2, H, W) to (B, 3, H, W), clamped to 0..255."
-    M = torch.tensor(_TO_RGB, dtype=luma.dtype, device=luma.device)/65536
-    mix = _Floor.apply((M @ (chroma - 128).flatten(2)).add_(.5)).unflatten(2, luma.shape[2:])
-    return (luma + mix).clamp_(0, 255)
+def to_rgb(luma: Tensor, chroma: Tensor, out: Tensor | None = None) -> Tensor:
+    """YCbCr to RGB (jdcolor.c): luma (B, 1, H, W) and chroma centred at 0, (B, 2, H, W), to (B, 3, H, W), clamped to 0..255.
 
-# %% ../nbs/04_jpeg.ipynb #fb60c56c
+    `out`: where to write it, if no gradient is wanted."""
+    return _Mix.apply(chroma, _TO_RGB, (1/2, 1/2, 1/2), out).add_(luma).clamp_(0, 255)
+
+# %% ../nbs/04_jpeg.ipynb #4d745c72
 def _columns(pair: tuple[float, float], like: Tensor) -> Tensor:
     return torch.tensor(pair, dtype=like.dtype, device=like.device).repeat(-(-like.shape[-1] // 2))[:like.shape[-1]]
+
+class _Pair(torch.autograd.Function):
+    "Sums of two neighbours along a dimension of even length."
+    @staticmethod
+    def forward(ctx, c, dim):
+        ctx.dim = dim
+        a, b = c.unflatten(dim, (-1, 2)).unbind(dim)
+        return a + b
+    @staticmethod
+    def backward(ctx, g): return g.repeat_interleave(2, ctx.dim), None
 
 def chroma_down(c: Tensor, subsampling: str) -> Tensor:
     "Chroma (B, 2, H, W) to half width ('422') or half width and height ('420'), rounded as in jcsample.c; width in whole blocks."
@@ -137,18 +165,43 @@ def chroma_down(c: Tensor, subsampling: str) -> Tensor:
     H, W = c.shape[-2:]
     extra = (0, -W % 16, 0, H % 2 if subsampling == "420" else 0)
     if any(extra): c = F.pad(c, extra, mode="replicate")
-    if subsampling == "420": c = c[..., ::2, :] + c[..., 1::2, :]
-    c = c[..., ::2] + c[..., 1::2]
+    if subsampling == "420": c = _Pair.apply(c, -2)
+    c = _Pair.apply(c, -1)
     share, pair = (1/4, (1/4, 2/4)) if subsampling == "420" else (1/2, (0., 1/2))
     return _Floor.apply(torch.add(_columns(pair, c), c, alpha=share))
 
+class _Triangle(torch.autograd.Function):
+    "Doubles one dimension: of each sample, 3/4 of it and 1/4 of the one before, then 3/4 and 1/4 of the one after; ends repeat."
+    @staticmethod
+    def forward(ctx, c, dim):
+        ctx.dim, last = dim, c.shape[dim] - 1
+        out = c.new_empty(*c.shape[:dim], 2*c.shape[dim], *c.shape[dim:][1:])
+        pairs = out.unflatten(dim, (-1, 2))
+        for side, end, mine, other in ((0, 0, 1, 0), (1, last, 0, 1)):
+            half = pairs.select(dim, side)
+            half.select(dim, end).copy_(c.select(dim, end))
+            torch.lerp(c.narrow(dim, mine, last), c.narrow(dim, other, last), 1/4, out=half.narrow(dim, mine, last))
+        return out
+    @staticmethod
+    def backward(ctx, g):
+        dim = ctx.dim
+        before, after = g.unflatten(dim, (-1, 2)).unbind(dim)
+        out, last = (before + after).mul_(3/4), before.shape[dim] - 1
+        for half, end, mine, other in ((before, 0, 1, 0), (after, last, 0, 1)):
+            out.select(dim, end).add_(half.select(dim, end), alpha=1/4)
+            out.narrow(dim, other, last).add_(half.narrow(dim, mine, last), alpha=1/4)
+        return out, None
+
 def chroma_up(c: Tensor, subsampling: str, H: int, W: int) -> Tensor:
-    "Inverse of `chroma_down` with the triangle filter of jdsample.c, cut to (H, W)."
-    if subsampling == "444": return c
-    c, rows = c[..., :-(-W // 2)], 2 if subsampling == "420" else 1
-    if c.shape[-1] <= 2: return c.repeat_interleave(2, -1).repeat_interleave(rows, -2)[..., :H, :W]
-    c = F.interpolate(c, scale_factor=(rows, 2), mode="bilinear", align_corners=False)
-    return _Floor.apply(c + _columns((8/16, 7/16) if rows == 2 else (1/4, 2/4), c))[..., :H, :W]
+    "Inverse of `chroma_down` with the triangle filter of jdsample.c, cut to (H, W) and centred: 0 instead of 128."
+    if subsampling == "444": return c - 128
+    rows, half = 2 if subsampling == "420" else 1, -(-W // 2)
+    if half < c.shape[-1]: c = c[..., :half]
+    if c.shape[-1] <= 2: return c.repeat_interleave(2, -1).repeat_interleave(rows, -2)[..., :H, :W] - 128
+    if rows == 2: c = _Triangle.apply(c, -2)
+    c = _Triangle.apply(c, -1)
+    c = _Floor.apply(c.add_(_columns((8/16 - 128, 7/16 - 128) if rows == 2 else (1/4 - 128, 2/4 - 128), c)))
+    return c if c.shape[-2:] == (H, W) else c[..., :H, :W]
 
 # %% ../nbs/04_jpeg.ipynb #c3d22f4b
 MODES = ("gray", "444", "422", "420")
@@ -165,7 +218,7 @@ def jpeg_reference(x: Tensor, quality: Tensor, subsampling: str = "gray", A: np.
     c = torch.stack([code_plane(c[:, i], chroma, A=A) for i in (0, 1)], 1)
     return to_rgb(y, chroma_up(c, subsampling, *x.shape[-2:]))
 
-# %% ../nbs/04_jpeg.ipynb #add77958
+# %% ../nbs/04_jpeg.ipynb #eee56242
 @lru_cache(maxsize=8)
 def _matrices(dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     "The four passes as matrices: row passes act on two neighbouring blocks at once, from the right."
@@ -175,34 +228,36 @@ def _matrices(dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     pair = lambda M: np.kron(np.eye(2), M.T)
     A = integer_dct()
     bias = np.tile([.5 - 4096] + [.5]*7, 2)    # the level shift of 128 reaches DC only: 8 * 128 * 2**2
-    parts = {"rows": pair(A / 2**11), "bias": bias, "orthonormal": dct_matrix(), "pair": pair(dct_matrix())}
+    lift = [1024.125] + [.125]*7               # in the first row: 128 in every pixel, 1/2 in every sum of a column
+    parts = {"rows": pair(A / 2**11), "bias": bias, "lift": lift, "orthonormal": dct_matrix(), "pair": pair(dct_matrix())}
     parts["columns_high"], parts["columns_low"] = split(A, 15)
     parts["icolumns_high"], parts["icolumns_low"] = split(A.T, 11)
     parts["irows_high"], parts["irows_low"] = (pair(M) for M in split(A.T, 18))
     return {name: torch.tensor(M, dtype=dtype, device=device) for name, M in parts.items()}
 
-# %% ../nbs/04_jpeg.ipynb #eadb0dad
+# %% ../nbs/04_jpeg.ipynb #fc41d6c9
 def _tile(steps: Tensor, W: int) -> Tensor:
     "Steps (n, 8, 8) beside each other for a row of blocks: (n, 1, 8, W)."
     return steps.repeat(1, 1, W // 8)[:, None]
 
-def _fast_forward(x: Tensor, T: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps 1 to 4 without the clamp: x (n, H, W), H a multiple of 8, W of 16; T (n, 8, 8) in the same dtype.
+def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
+    """Steps 1 to 4 without the clamp, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
 
-    Returns the decoded plane and 8 times the coefficients, (n, H/8, 8, W)."""
-    (n, H, W), m = x.shape, _matrices(x.dtype, x.device)
-    rows = n*H // 8
+    `steps` T and `factors` (1+2**-16)/(8T): tiled, (n, 1, 8, W). `y`, `C`, and `r` for the inverse's columns: contiguous
+    (n, H/8, 8, W) to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
+    m, rows = _matrices(x.dtype, x.device), y.shape[0]*y.shape[1]
     column = lambda name: m[name].expand(rows, 8, 8)
-    y = (x.reshape(-1, 16) @ m["rows"]).add_(m["bias"]).floor_().view(rows, 8, W)
-    low = torch.bmm(column("columns_low"), y).add_(128.).floor_()
-    C = low.baddbmm_(column("columns_high"), y, beta=2**-8).floor_().view(n, H//8, 8, W)
-    k = (C * _tile((1 + 2**-16) / (8*T), W)).round_().mul_(_tile(T, W))
-    k[:, :, 0, ::8] += 1024                    # the level shift back: 1024 in DC is 128 in every pixel
-    k = k.view(rows, 8, W)
-    low = torch.bmm(column("icolumns_low"), k).add_(8.).floor_()
-    r = low.baddbmm_(column("icolumns_high"), k, beta=2**-4).floor_().view(-1, 16)
-    low = (r @ m["irows_low"]).add_(1024.).floor_()
-    return low.addmm_(r, m["irows_high"], beta=2**-11).floor_().view(n, H, W), C
+    yc, Cc, rc = (t.view(rows, 8, -1) for t in (y, C, r))     # one row of blocks each, for column passes
+    yr, rr = y.view(-1, 16), r.view(-1, 16)                   # two rows of two neighbouring blocks, for row passes
+    torch.mm(x.reshape(-1, 16), m["rows"], out=yr).add_(m["bias"]).floor_()
+    torch.bmm(column("columns_low"), yc, out=Cc).add_(128.).floor_()
+    Cc.baddbmm_(column("columns_high"), yc, beta=2**-8).floor_()
+    torch.mul(C, factors, out=y).round_().mul_(steps)
+    y[:, :, 0] += m["lift"].repeat(y.shape[-1] // 8)
+    torch.bmm(column("icolumns_low"), yc, out=rc).floor_()
+    rc.baddbmm_(column("icolumns_high"), yc, beta=2**-4).floor_()
+    torch.mm(rr, m["irows_low"], out=yr).add_(1024.).floor_()
+    yr.addmm_(rr, m["irows_high"], beta=2**-11).floor_()
 
 # %% ../nbs/04_jpeg.ipynb #02a99580
 def straight_through(x: Tensor, value: Tensor) -> Tensor:
@@ -216,10 +271,13 @@ def to_8bit(x: Tensor) -> Tensor:
     x = x.clamp(0, 255)
     return straight_through(x, x.round())
 
-# %% ../nbs/04_jpeg.ipynb #7f09a2ad
+# %% ../nbs/04_jpeg.ipynb #6979c2a6
 def _noise_matched(z: Tensor, T: Tensor) -> Tensor:
     r, s = z - z.round(), (2/T).clamp(.1, .5)
-    return sum(torch.exp(-.5*((r - edge)/s)**2) for edge in (-1.5, -.5, .5, 1.5)) / (s*math.sqrt(2*math.pi))
+    v = 1 / (2*s*s)
+    t = torch.exp(v*r); t = t + 1/t                                           # 2 cosh(vr)
+    near, far = torch.exp(-v/4), torch.exp(-9*v/4)                            # boundaries at 1/2 and 3/2
+    return torch.exp(-v*r*r) * t * (near - 3*far + far*t*t) * (v/math.pi)**.5
 
 SURROGATES = {   # name: derivative of the pretended rounding at z = c/T, for a step T
     "straight-through": lambda z, T: torch.ones_like(z),
@@ -227,70 +285,89 @@ SURROGATES = {   # name: derivative of the pretended rounding at z = c/T, for a 
     "cosine": lambda z, T: 1 - torch.cos(2*math.pi*z),
     "noise-matched": _noise_matched}
 
-# %% ../nbs/04_jpeg.ipynb #bd061f20
+# %% ../nbs/04_jpeg.ipynb #017162db
+_CHUNK = 8*256*256     # pixels that go through all passes together on a CPU
+
+def _chunk_size(x: Tensor) -> int:
+    "How many of the images or planes x (n, ..., H, W) make `_CHUNK` pixels; all of them on a GPU."
+    return max(1, _CHUNK // (x.shape[-2]*x.shape[-1])) if x.device.type == "cpu" else len(x)
+
 class _Plane(torch.autograd.Function):
-    "Exact steps 1 to 4 forward; mask, orthonormal DCT, surrogate, inverse DCT backward."
+    "Exact steps 1 to 4 forward; mask, orthonormal DCT, surrogate, inverse DCT backward. x (n, H, W), T (n, 8, 8)."
     @staticmethod
     def forward(ctx, x, T, surrogate):
-        y, C = _fast_forward(x, T)
-        if ctx.needs_input_grad[0]:
-            weighted = surrogate != "straight-through"
-            clamped = y.clamp(0, 255)
-            ctx.save_for_backward(clamped == y, *((C, T) if weighted else ()))
-            ctx.surrogate = surrogate
-            return clamped
-        return y.clamp_(0, 255)
+        (n, H, W), size = x.shape, _chunk_size(x)
+        buffer = lambda count: x.new_empty(count, H//8, 8, W)
+        ctx.surrogate = surrogate
+        mask = x.new_empty(x.shape) if ctx.needs_input_grad[0] else None     # 0 where the decoder clamps, 1 elsewhere
+        keep = buffer(n) if mask is not None and surrogate != "straight-through" else None
+        out, spare_y, spare_r = x.new_empty(x.shape), buffer(min(size, n)), buffer(min(size, n))
+        steps, factors = _tile(T, W), _tile((1 + 2**-16)/(8*T), W)
+        for i in range(0, n, size):
+            s = slice(i, i + size)
+            y, r = (spare[:n - i] for spare in (spare_y, spare_r))
+            _passes(x[s], steps[s], factors[s], y, r if keep is None else keep[s], r)
+            torch.clamp(y.view(-1, H, W), 0, 255, out=out[s])
+            if mask is not None: torch.eq(y.view(-1, H, W), out[s], out=mask[s])
+        ctx.save_for_backward(mask, keep, T)
+        return out
 
     @staticmethod
     def backward(ctx, g):
-        inside, *rest = ctx.saved_tensors
-        g = torch.where(inside, g, 0)
-        if not rest: return g, None, None
-        (C, T), m = rest, _matrices(g.dtype, g.device)
-        T = _tile(T, g.shape[-1])
-        rows, shape = m["orthonormal"].expand(C.shape[0]*C.shape[1], 8, 8), g.shape
-        g = torch.bmm(rows, (g.reshape(-1, 16) @ m["pair"]).view(len(rows), 8, -1))
-        g = (g.view_as(C) * SURROGATES[ctx.surrogate](C/(8*T), T)).view_as(g)
-        return (torch.bmm(rows.mT, g).reshape(-1, 16) @ m["pair"].T).view(shape), None, None
+        mask, C, T = ctx.saved_tensors
+        if C is None: return g * mask, None, None
+        m, out, W = _matrices(g.dtype, g.device), g.new_empty(g.shape), g.shape[-1]
+        for s in (slice(i, i + _chunk_size(g)) for i in range(0, len(g), _chunk_size(g))):
+            rows = m["orthonormal"].expand(C[s].shape[0]*C.shape[1], 8, 8)
+            c = (g[s] * mask[s]).view(-1, 16) @ m["pair"]
+            c = torch.bmm(rows, c.view(len(rows), 8, W)).view_as(C[s])
+            c *= SURROGATES[ctx.surrogate](C[s]/_tile(8*T[s], W), _tile(T[s], W))
+            c = torch.bmm(rows.mT, c.view(len(rows), 8, W))
+            torch.mm(c.view(-1, 16), m["pair"].T, out=out[s].view(-1, 16))
+        return out, None, None
 
 def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8)."
     n, channels, H, W = x.shape
     if H % 8 or W % 16: x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
-    y = _Plane.apply(x.flatten(0, 1), T.repeat_interleave(channels, 0) if channels > 1 else T, surrogate).view_as(x)
+    strips = math.gcd(x.shape[2]//8, max(1, x[0, 0].numel()//_CHUNK))      # a large plane is cut in strips of block rows
+    T = T.repeat_interleave(channels*strips, 0) if channels*strips > 1 else T
+    y = _Plane.apply(x.reshape(len(T), -1, x.shape[3]), T, surrogate).view(x.shape)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
-# %% ../nbs/04_jpeg.ipynb #116d3f19
+# %% ../nbs/04_jpeg.ipynb #e22cf5e5
 def _exact_float(x: Tensor) -> torch.dtype:
     return torch.float32 if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest" else torch.float64
 
-def _chunk(x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str) -> Tensor:
-    if subsampling == "gray": return _plane(x, luma, surrogate)
-    ycc = to_ycc(x)
-    c = _plane(chroma_down(ycc[:, 1:], subsampling), chroma, surrogate)
-    return to_rgb(_plane(ycc[:, :1], luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]))
+def _colour(x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None) -> Tensor:
+    y, c = to_ycc(x).split((1, 2), 1)
+    c = _plane(chroma_down(c, subsampling), chroma, surrogate)
+    return to_rgb(_plane(y, luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]), out)
 
 def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "noise-matched") -> Tensor:
     "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
     with torch.autocast(x.device.type, enabled=False):
         work = x.to(_exact_float(x))
         luma = block_steps(quality).to(work)
-        chroma = luma if subsampling == "gray" else block_steps(quality, CHROMA_TABLE).to(work)
-        size = max(1, 4*256*256 // work[0].numel())
-        parts = [_chunk(*part, subsampling, surrogate)
-                 for part in zip(work.split(size), luma.split(size), chroma.split(size))]
-        return torch.cat(parts).to(x.dtype)
+        if subsampling == "gray": return _plane(work, luma, surrogate).to(x.dtype)
+        chroma, size = block_steps(quality, CHROMA_TABLE).to(work), _chunk_size(x)
+        graph = torch.is_grad_enabled() and x.requires_grad
+        outs = [None]*len(x) if graph else torch.empty_like(work, memory_format=torch.contiguous_format).split(size)
+        parts = [_colour(part, T, U, subsampling, surrogate, out)
+                 for part, T, U, out in zip(work.split(size), luma.split(size), chroma.split(size), outs)]
+        return (torch.cat(parts) if graph else outs[0]._base).to(x.dtype)
 
-# %% ../nbs/04_jpeg.ipynb #38b4076f
+# %% ../nbs/04_jpeg.ipynb #cc683790
 def _check_input(x: Tensor, subsampling: str) -> None:
     channels = 1 if subsampling == "gray" else 3
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
         what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"x is {what}; for subsampling {subsampling!r} it must be float (B, {channels}, H, W), not empty")
-    values = x.detach()
-    wrong = ~((values == values.round()) & (values >= 0) & (values <= 255))
-    if wrong.any():
-        raise ValueError(f"x holds {values[wrong][0].item():g}; it must hold integers from 0 to 255: apply to_8bit first")
+    for part in x.detach().split(_chunk_size(x)):
+        low, high = part.aminmax()
+        if not (0 <= low and high <= 255 and part.frac().amax() == 0):           # NaN fails the first comparison
+            wrong = part[~(part == part.clamp(0, 255).round())][0].item()
+            raise ValueError(f"x holds {wrong:g}; it must hold integers from 0 to 255: apply to_8bit first")
 
 def _check_qualities(quality: int | Tensor, count: int) -> Tensor:
     q = torch.as_tensor(quality).detach().cpu()
