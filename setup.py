@@ -11,7 +11,7 @@ cfg = ini["DEFAULT"]
 
 readme = here / "README.md"  # generated, so it may not be there yet
 extras = {key.removesuffix("_requirements"): value.split() for key, value in cfg.items() if key.endswith("_requirements")}
-extras["all"] = sorted({need for needs in extras.values() for need in needs})
+extras["all"] = sorted({need for name, needs in extras.items() if name != "rivals" for need in needs})
 
 setup(
     name=cfg["lib_name"],

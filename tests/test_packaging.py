@@ -51,7 +51,8 @@ def test_every_direct_dependency_is_pinned_within_its_range():
 def test_conda_and_pip_pins_agree():
     listed = environment()
     assert listed[-1] == "-e .[all]"
-    assert pins(listed[:-1]) == constraints()
+    rivals = {Requirement(need).name for need in settings()["rivals_requirements"].split()}
+    assert pins(listed[:-1]) == {name: pin for name, pin in constraints().items() if name not in rivals}
 
 
 def test_python_versions_agree():
@@ -109,7 +110,7 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     assert [name for name in in_sdist if name.startswith(("nbs", "tests"))] == []
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
-    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "all"]
+    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "all"]
     scripts = wheel.read(next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))).decode()
     assert "cinn = cinn_nb.watermark:main" in scripts and "cinn-run = cinn_nb.study:main" in scripts
 
