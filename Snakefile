@@ -23,6 +23,7 @@ IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
     "21_robustness": dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["robustness"]),
+    "22_codes":      dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["codes", "burstiness"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "40_results":    dict(needs=["20_train", "21_robustness", "29_jpeg"], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["recovery", "figure1"], gpus=0),
 }
