@@ -28,7 +28,7 @@ def coded_bits(H: int, W: int) -> int:
     if H < 8 or W < 8: raise ValueError(f"the image has {H}x{W} pixels; it must have at least 8x8, one block")
     return (H // 8) * (W // 8) // 4 // 8 * 8
 
-# %% ../nbs/07_network.ipynb #a61964bc
+# %% ../nbs/07_network.ipynb #cba10bed
 def _morton(h: int, w: int) -> np.ndarray:
     "Block numbers (h*w,) in Z-order: bits of row and column interleaved (Morton 1966)."
     def spread(v):
@@ -42,15 +42,17 @@ def _morton(h: int, w: int) -> np.ndarray:
 def message_places(M: int, h: int, w: int, L: int) -> Tensor:
     """Bit number of every place of the message map: int64 (M*h*w,), values 0..L-1, flattened as (M, h, w).
 
-    Runs of L places along a Z-order walk over the blocks hold each bit once, in a fixed shuffle.
+    Runs of L places along a Z-order walk over the blocks hold each bit once; within a run the bits go to the channels
+    in turn, and from run to run each bit moves on by one channel. The order within a channel is a fixed shuffle.
     Raises `ValueError` when there are more bits than places."""
     P = M * h * w
     if not 1 <= L <= P: raise ValueError(f"{L} bits for {P} places: a {8*h}x{8*w} image holds 1 to {P} coded bits")
-    walk = (np.arange(M)[None] * h * w + _morton(h, w)[:, None]).ravel()    # places in the order of the walk
+    place = np.arange(P)                                                    # number along the walk, block by block
+    run, channel = place // L, place % M
     shuffle = np.argsort(Interleaver(P, seed=1).order, kind="stable")
-    order = np.lexsort((shuffle, np.arange(P) // L))                        # shuffled within each run of L
+    walk = (np.arange(M)[None] * h * w + _morton(h, w)[:, None]).ravel()    # the place's index in (M, h, w)
     bit = np.empty(P, np.int64)
-    bit[walk[order]] = np.arange(P) % L
+    bit[walk[np.lexsort((shuffle, channel, run))]] = (place + run * (L // M)) % L
     return torch.from_numpy(bit)
 
 # %% ../nbs/07_network.ipynb #1161b9e5
@@ -64,14 +66,14 @@ def map_to_bits(b: Tensor, L: int) -> Tensor:
     places = message_places(*b.shape[1:], L).to(b.device)
     return b.new_zeros(len(b), L).index_add(1, places, b.flatten(1))
 
-# %% ../nbs/07_network.ipynb #bbbfddb6
+# %% ../nbs/07_network.ipynb #8831155f
 SUBNETS = {"csp": CSPDenseNet, "dense": DenseNet}
 
 @dataclass(frozen=True)
 class Config:
     "Settings of a `CINN`. K coefficients, M message channels, N couplings; `subnet` is a name in `SUBNETS`."
     K: int = 16              # low-frequency AC coefficients that carry the mark
-    M: int = 4               # channels of the message map
+    M: int = 2               # channels of the message map
     N: int = 3               # couplings
     subnet: str = "csp"      # sub-network inside the couplings
     growth: int = 16         # channels that each dense layer adds
@@ -91,7 +93,7 @@ def _check_images(x: Tensor) -> None:
     if not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 1 or min(x.shape[-2:]) < 8:
         raise ValueError(f"images are {x.dtype} {tuple(x.shape)}; they must be float (B, 1, H, W), H and W at least 8")
 
-# %% ../nbs/07_network.ipynb #5a70bdf8
+# %% ../nbs/07_network.ipynb #a70ed8bb
 class CINN(nn.Module):
     """Invertible network that hides coded bits in low-frequency block-DCT coefficients (after Zhang, Xu and Sun, 2025).
 
@@ -137,12 +139,13 @@ class CINN(nn.Module):
         H, W = cover.shape[-2:]
         return cover + strength * F.pad(residual, (0, W % 8, 0, H % 8))
 
-    def extract(self, image: Tensor, L: int | None = None) -> Tensor:
+    def extract(self, image: Tensor, L: int | None = None, z: Tensor | None = None) -> Tensor:
         """Soft bits (B, L) of `image`, float (B, 1, H, W): positive means 1, the magnitude is the confidence.
 
-        `L` defaults to `coded_bits(H, W)`. A trained model's soft bits are log-likelihood ratios of its training attack."""
+        `L` defaults to `coded_bits(H, W)`; `z` (B, M, h, w) stands in for r and is zero unless given.
+        A trained model's soft bits are log-likelihood ratios of its training attack."""
         a, c = self.carrier(image)
-        z = a.new_zeros(len(a), self.config.M, *a.shape[2:])
+        if z is None: z = a.new_zeros(len(a), self.config.M, *a.shape[2:])
         return map_to_bits(self.inverse(a, z, c)[1], coded_bits(*image.shape[-2:]) if L is None else L)
 
 # %% ../nbs/07_network.ipynb #e67f04ac
