@@ -66,7 +66,7 @@ def map_to_bits(b: Tensor, L: int) -> Tensor:
     places = message_places(*b.shape[1:], L).to(b.device)
     return b.new_zeros(len(b), L).index_add(1, places, b.flatten(1))
 
-# %% ../nbs/07_network.ipynb #8831155f
+# %% ../nbs/07_network.ipynb #d29295ed
 SUBNETS = {"csp": CSPDenseNet, "dense": DenseNet}
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Config:
     width: int = 64          # channels of the CSP stem; dense has none
     condition: bool = True   # show each block's DC to the sub-networks
     clamp: float = 1.        # bound of the log-scale
+    gain: float = 1.         # factor of the residual at strength 1, set after training
 
     def constructor(self) -> Subnet:
         "The sub-network constructor, (channels_in, channels_out) -> module."
@@ -93,7 +94,7 @@ def _check_images(x: Tensor) -> None:
     if not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 1 or min(x.shape[-2:]) < 8:
         raise ValueError(f"images are {x.dtype} {tuple(x.shape)}; they must be float (B, 1, H, W), H and W at least 8")
 
-# %% ../nbs/07_network.ipynb #a70ed8bb
+# %% ../nbs/07_network.ipynb #d52b9007
 class CINN(nn.Module):
     """Invertible network that hides coded bits in low-frequency block-DCT coefficients (after Zhang, Xu and Sun, 2025).
 
@@ -129,7 +130,7 @@ class CINN(nn.Module):
         """Stego images, float (B, 1, H, W), before rounding (see `round_stego`).
 
         `cover`: float (B, 1, H, W) in gray levels 0..255; `bits`: (B, L) of 0 and 1, at most M per block;
-        `strength` scales the residual (a number, or a tensor that broadcasts). Raises `ValueError` on other shapes."""
+        `strength` scales the residual (a number, or a tensor that broadcasts), on top of the model's own `gain`. Raises `ValueError` on other shapes."""
         a, c = self.carrier(cover)
         if bits.ndim != 2 or len(bits) != len(cover):
             raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be ({len(cover)}, L), a row for each cover")
@@ -137,7 +138,7 @@ class CINN(nn.Module):
         change = (self(a, b, c)[0] - a) * self.steps
         residual = block_idct(F.pad(change, (0, 0, 0, 0, 1, 63 - self.config.K)), level_shift=False)
         H, W = cover.shape[-2:]
-        return cover + strength * F.pad(residual, (0, W % 8, 0, H % 8))
+        return cover + strength * self.config.gain * F.pad(residual, (0, W % 8, 0, H % 8))
 
     def extract(self, image: Tensor, L: int | None = None, z: Tensor | None = None) -> Tensor:
         """Soft bits (B, L) of `image`, float (B, 1, H, W): positive means 1, the magnitude is the confidence.
