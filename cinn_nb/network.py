@@ -6,7 +6,7 @@
 __all__ = ['SUBNETS', 'coded_bits', 'message_places', 'bits_to_map', 'map_to_bits', 'Config', 'CINN', 'round_stego', 'save',
            'saved_models', 'load', 'model_card']
 
-# %% ../nbs/07_network.ipynb #30a801de
+# %% ../nbs/07_network.ipynb #baae178b
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache, partial
@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from .core import atomic_path
-from .coupling import AffineCoupling, CSPDenseNet, DenseNet, Subnet
+from .coupling import AffineCoupling, CSPDenseNet, DenseNet, Invertible1x1, Subnet
 from .dct import block_dct, block_idct, low_frequency, quality_table
 from .reed_solomon import Interleaver
 
@@ -66,7 +66,7 @@ def map_to_bits(b: Tensor, L: int) -> Tensor:
     places = message_places(*b.shape[1:], L).to(b.device)
     return b.new_zeros(len(b), L).index_add(1, places, b.flatten(1))
 
-# %% ../nbs/07_network.ipynb #d29295ed
+# %% ../nbs/07_network.ipynb #2b637781
 SUBNETS = {"csp": CSPDenseNet, "dense": DenseNet}
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class Config:
     condition: bool = True   # show each block's DC to the sub-networks
     clamp: float = 1.        # bound of the log-scale
     gain: float = 1.         # factor of the residual at strength 1, set after training
+    mix: bool = False        # invertible 1x1 mixing of the message channels between couplings
 
     def constructor(self) -> Subnet:
         "The sub-network constructor, (channels_in, channels_out) -> module."
@@ -94,7 +95,7 @@ def _check_images(x: Tensor) -> None:
     if not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 1 or min(x.shape[-2:]) < 8:
         raise ValueError(f"images are {x.dtype} {tuple(x.shape)}; they must be float (B, 1, H, W), H and W at least 8")
 
-# %% ../nbs/07_network.ipynb #d52b9007
+# %% ../nbs/07_network.ipynb #759b2b4b
 class CINN(nn.Module):
     """Invertible network that hides coded bits in low-frequency block-DCT coefficients (after Zhang, Xu and Sun, 2025).
 
@@ -104,8 +105,11 @@ class CINN(nn.Module):
         super().__init__()
         self.config = config
         subnet = subnet or config.constructor()
-        self.couplings = nn.ModuleList(AffineCoupling(config.K, config.M, subnet, int(config.condition),
-                                                      config.clamp) for _ in range(config.N))
+        layers = []
+        for i in range(config.N):
+            if config.mix and i: layers.append(Invertible1x1(config.M, config.clamp))
+            layers.append(AffineCoupling(config.K, config.M, subnet, int(config.condition), config.clamp))
+        self.couplings = nn.ModuleList(layers)
         steps = quality_table(50)[list(low_frequency(config.K))].float()
         self.register_buffer("steps", steps[:, None, None], persistent=False)
 

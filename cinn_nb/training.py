@@ -6,7 +6,7 @@
 __all__ = ['message_loss', 'image_loss', 'TrainConfig', 'steer', 'learning_rate', 'State', 'training_step', 'new_state',
            'save_checkpoint', 'load_checkpoint', 'balanced_weights', 'train']
 
-# %% ../nbs/09_training.ipynb #0db7605a
+# %% ../nbs/09_training.ipynb #472685a6
 import csv
 import json
 import math
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from .core import atomic_path, progress, set_seed
+from .core import atomic_path, pick_device, progress
 from .images import random_crops
 from .jpeg import RandomJPEG
 from .network import CINN, Config, coded_bits
@@ -153,34 +153,41 @@ def balanced_weights(groups: list[str]) -> np.ndarray:
     counts = Counter(groups)
     return np.array([1 / counts[g] / len(counts) for g in groups])
 
-# %% ../nbs/09_training.ipynb #af9b5587
+# %% ../nbs/09_training.ipynb #046682fe
 def _write_curve(rows: list[dict], path: Path) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row))
     with atomic_path(path) as tmp:
         with open(tmp, "w", newline="") as f:
             writer = csv.DictWriter(f, names); writer.writeheader(); writer.writerows(rows)
 
-# %% ../nbs/09_training.ipynb #d46fdbf5
+def _read_curve(path: Path, step: int) -> list[dict]:
+    "Rows up to `step`: a run killed after the curve and before the checkpoint was written leaves the curve ahead."
+    number = lambda text: None if text == "" else int(text) if text.isdigit() else float(text)
+    with open(path) as f: rows = [{k: number(v) for k, v in row.items()} for row in csv.DictReader(f)]
+    return [row for row in rows if row["step"] <= step]
+
+# %% ../nbs/09_training.ipynb #9de19442
 def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig(), groups: list[str] | None = None,
           folder: str | Path | None = None, device: torch.device | str = "cpu",
           validate: Callable[[CINN], dict] | None = None,
           every: int = 50, save_every: int = 500, stop_at: int | None = None) -> tuple[CINN, list[dict]]:
     """Train `net` in place; return it in evaluation mode, and the curve: means over every `every` steps.
 
-    `images`: gray uint8 arrays, each at least `config.size` on both sides. `stop_at` ends the run early (its checkpoint
-    lies in `folder`, and the same call goes on from there). Deterministic on a CPU for a seed and a torch build.
-    Raises `ValueError` when no image is large enough."""
+    `images`: gray uint8 arrays, each at least `config.size` on both sides. `device`: "auto" takes a GPU if there is one.
+    `stop_at` ends the run early (its checkpoint lies in `folder`, and the same call goes on from there); a stopped run's
+    curve equals an unstopped one's if `save_every` is a multiple of `every`. Deterministic on a CPU for a seed and a
+    torch build. Raises `ValueError` when no image is large enough."""
     fit = [i for i, image in enumerate(images) if min(image.shape) >= config.size]
     if not fit:
         raise ValueError(f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size")
     images, weights = [images[i] for i in fit], balanced_weights([groups[i] for i in fit]) if groups else None
+    if isinstance(device, str): device = pick_device(device)
     attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
     state, rows, recent, start = new_state(net, config, device), [], [], time.monotonic()
     folder = Path(folder) if folder else None
     if folder and (folder/"checkpoint.safetensors").exists():
         load_checkpoint(state, config, folder/"checkpoint.safetensors")
-        with open(folder/"curve.csv") as f:
-            rows = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(f)]
+        rows = _read_curve(folder/"curve.csv", state.step)
     before = rows[-1]["seconds"] if rows else 0.
     last = min(stop_at or config.steps, config.steps)
     for _ in progress(range(state.step, last), "training", every=30.):
