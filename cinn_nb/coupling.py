@@ -88,11 +88,7 @@ def count_parameters(module: nn.Module) -> int:
     "Number of weights and biases in `module`."
     return sum(p.numel() for p in module.parameters())
 
-# %% ../nbs/05_coupling.ipynb #eac536db
-def count_parameters(module: nn.Module) -> int:
-    "Number of weights and biases in `module`."
-    return sum(p.numel() for p in module.parameters())
-
+# %% ../nbs/05_coupling.ipynb #7e7fe17d
 def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     "Multiply-accumulates of all 2-D convolutions in `module` in one call on `inputs` (whole batch)."
     total = 0
