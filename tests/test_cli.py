@@ -105,6 +105,16 @@ def test_files_bytes_and_other_formats(folder):
     assert np.array_equal(np.asarray(Image.open(folder / "b.png")), np.asarray(Image.open(folder / "b.jpg")))
 
 
+def test_a_promise_is_kept_by_real_files(folder):
+    answers = cinn_many(["embed", "scan.png", "sure.png", "--text", TEXT + ", longer", "--survive", "50"], ["certify", "sure.png"],
+                        *(["attack", "sure.png", f"{q}.jpg", "--quality", str(q)] for q in (50, 57, 100)),
+                        *(["extract", f"{q}.jpg"] for q in (50, 57, 100)), ["certify", "scan.png"], cwd=folder)
+    assert [status for status, *_ in answers] == [0]*8 + [1]
+    said = re.search(r"19 of at most 119 bytes embedded; certificate: PSNR ([\d.]+) dB; .* every quality (\d+)\.\.100", answers[0][1])
+    assert said and float(said[1]) > 48 and int(said[2]) <= 50 and f"{said[2]}..100" in answers[1][1]
+    assert [out for _, out, _ in answers[5:8]] == [TEXT + ", longer\n"]*3
+
+
 EMBED = ["embed", "scan.png", "new.png", "--text", "A"]
 WRONG_USE = {
     "wrong path": (["embed", "nowhere.png", *EMBED[2:]], "no file nowhere.png"),
@@ -123,6 +133,8 @@ WRONG_USE = {
     "quality 101": (["attack", "scan.png", "new.jpg", "--quality", "101"], "from 1 to 100"),
     "no quality": (["attack", "scan.png", "new.jpg"], "--quality"),
     "no strength": ([*EMBED, "--strength", "nan"], "'nan' is not a positive number"),
+    "no such promise": ([*EMBED, "--survive", "51"], "--survive", "51"),
+    "promise and strength": ([*EMBED, "--survive", "50", "--strength", "2"], "not allowed with"),
     "no message": (EMBED[:3], "--text", "--file"),
     "two messages": ([*EMBED, "--file", "note.txt"], "not allowed with"),
     "no command": ([], "COMMAND"),
