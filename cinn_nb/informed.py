@@ -6,8 +6,7 @@
 __all__ = ['CARRIERS', 'ENERGIES', 'waves', 'Layout', 'to_blocks', 'carrier_values', 'read_places', 'soft_bits', 'patterns',
            'replies', 'choose', 'SurvivalError', 'readings', 'search']
 
-# %% ../nbs/11_informed.ipynb #b6bc3a8b
-import math
+# %% ../nbs/11_informed.ipynb #b47977f6
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from .dct import LUMA_TABLE, ZIGZAG, dct_matrix, quality_table
 from .jpeg import jpeg, jpeg_file
+from .lattice import nearest, soft_parity
 from .network import message_places
 from .reed_solomon import keystream
 
@@ -64,7 +64,7 @@ class Layout:
     wave = property(lambda self: self.places // (self.h*self.w), doc="Number of each place's wave, (L, S).")
     qualities = property(lambda self: np.arange(self.survive, 101), doc="All qualities that the mark must survive.")
 
-# %% ../nbs/11_informed.ipynb #a17532fd
+# %% ../nbs/11_informed.ipynb #f3bf0445
 def to_blocks(images: Tensor, h: int, w: int) -> Tensor:
     "Images (N, 1, H, W) to their h*w whole blocks in reading order, (N, h*w, 64)."
     x = images[:, 0, :8*h, :8*w]
@@ -78,7 +78,7 @@ def carrier_values(images: Tensor, h: int, w: int) -> Tensor:
 def read_places(values: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) from `carrier_values`."
     a = values[:, torch.from_numpy(layout.places)] / torch.tensor(layout.steps, dtype=values.dtype)[torch.from_numpy(layout.wave)]
-    return (torch.cos(math.pi*a)*torch.from_numpy(layout.signs)).sum(-1)
+    return (soft_parity(a)*torch.from_numpy(layout.signs)).sum(-1)
 
 def soft_bits(images: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) of float images (N, 1, H, W) in gray levels 0..255: positive means 1, at most S in size."
@@ -100,7 +100,7 @@ def patterns() -> np.ndarray:
             np.add.at(out[e, k], use, np.sign(wave[use]).astype(np.int16))
     return out
 
-# %% ../nbs/11_informed.ipynb #2f06f948
+# %% ../nbs/11_informed.ipynb #76810815
 def replies(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities) -> np.ndarray:
     "Soft parity cos(pi a) of wave number `wave` (N,) in each of `blocks` (N, 64), gray levels, after JPEG: float32 (qualities, N)."
     side, out = 64, np.empty((len(qualities), len(blocks)), np.float32)
@@ -111,7 +111,7 @@ def replies(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities) -> 
     f = torch.tensor(waves()/layout.steps[:, None], dtype=torch.float32)[torch.from_numpy(np.ascontiguousarray(wave))]
     for j, q in enumerate(qualities):
         y = jpeg(image, int(q))[0, 0].view(rows, 8, side, 8).transpose(1, 2).reshape(-1, 64)[:len(blocks)] - 128
-        out[j] = torch.cos(math.pi*(y*f).sum(1)).numpy()
+        out[j] = soft_parity((y*f).sum(1)).numpy()
     return out
 
 # %% ../nbs/11_informed.ipynb #9393c583
@@ -138,7 +138,7 @@ def choose(base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarr
         chosen[todo, slot], paid[todo, slot], got[todo, :, slot] = level, price[todo, level, slot], gain[todo, :, level, slot]
     return chosen, paid.sum(1)
 
-# %% ../nbs/11_informed.ipynb #b1ec337c
+# %% ../nbs/11_informed.ipynb #0c2a2140
 class SurvivalError(ValueError):
     "No stego image was found that keeps the message at every quality."
 
@@ -159,7 +159,7 @@ def _check(cover: np.ndarray, bits: np.ndarray, layout: Layout) -> None:
 def _moves(x: np.ndarray, block: np.ndarray, wave: np.ndarray, sign: np.ndarray, layout: Layout, qualities):
     "Candidate moves of places (l, S) in the blocks `x` (h*w, 64): direction (l, S), and `base`, `new`, `cost` for `choose`."
     a = ((x.astype(float) - 128) @ waves().T/layout.steps)[block, wave]
-    target = 2*np.round((a - (sign < 0))/2) + (sign < 0)                     # the nearest point of the right parity
+    target = nearest(torch.from_numpy(a), torch.from_numpy(sign)).numpy()
     way, old = np.where(target >= a, 1, -1).astype(np.int16), x[block]
     d = np.clip(old + patterns()[:, wave]*way[..., None], 0, 255) - old      # (G, l, S, 64)
     move = np.einsum("glsp,lsp->gls", d.astype(np.float32), waves()[wave].astype(np.float32))*way/layout.steps[wave]

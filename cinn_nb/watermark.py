@@ -234,7 +234,7 @@ def embed(image: np.ndarray, payload: bytes, model="cinn", strength: float = 1.,
     why = f"{flat:.0%} of its pixels are 0 or 255, where a mark is clipped" if strength >= 1 else f"strength {strength:g} is faint, 1 is normal"
     raise EmbedError(f"this image cannot carry the payload: not even the undamaged stego image can be read at strength {strength * factor:g}; {why}")
 
-# %% ../nbs/12_watermark.ipynb #0f5593ff
+# %% ../nbs/12_watermark.ipynb #1db58a94
 @dataclass(frozen=True)
 class Certificate:
     """What has been read back from real JPEG files of an image.
@@ -262,8 +262,10 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model="cinn") ->
     `cover`: to state the PSNR. `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.jpeg import jpeg_file
     from cinn_nb.metrics import psnr
-    image, whole = _gray8(image), read(image, model)
-    again = (lambda file: _promised(file, (whole.coded_bytes,))) if _promised(image) else (lambda file: _networks(file, model))
+    image = _gray8(image)
+    promised = _promised(image)
+    whole = promised or read(image, model)
+    again = (lambda file: _promised(file, (whole.coded_bytes,))) if promised else (lambda file: _networks(file, model))
     dB = None if cover is None else float(psnr(_gray8(cover), image))
     lowest, margin = None, whole.limit
     for q in range(100, 0, -1):
