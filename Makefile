@@ -53,8 +53,9 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 lab: $(INSTALLED) ## open JupyterLab on nbs/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs $(LAB)
 
-install-model: ## put the model that the full profile trained into the package
+install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/cinn.safetensors runs/full/20_train/cinn.json cinn_nb/weights/
+	if [ -e runs/full/26_lattice/lattice.safetensors ]; then cp runs/full/26_lattice/lattice.safetensors runs/full/26_lattice/lattice.json cinn_nb/weights/; fi
 
 prepare: $(INSTALLED) ## before a commit: export cinn_nb/, clean the notebooks, write README.md
 	@$(BIN)/nbdev_export

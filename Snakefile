@@ -27,8 +27,9 @@ EXPERIMENTS = {
     "23_domain":     dict(needs=[], reads=IMAGES, writes=TABLES, figures=["domain"]),
     "24_speed":      dict(needs=[], reads=IMAGES, writes=[*TABLES, "curves.csv"], figures=["speed"]),
     "25_ablation":   dict(needs=[], reads=IMAGES, writes=TABLES, figures=["ablation"]),
+    "26_lattice":    dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=[*TABLES, "overview.csv", "leads.csv", "timing.csv"], figures=["lattice"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
-    "40_results":    dict(needs=["20_train", "21_robustness", "22_codes", "23_domain", "24_speed", "25_ablation", "29_jpeg"], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["recovery", "figure1"], gpus=0),
+    "40_results":    dict(needs=["20_train", "21_robustness", "22_codes", "23_domain", "24_speed", "25_ablation", "26_lattice", "29_jpeg"], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["recovery", "figure1"], gpus=0),
 }
 
 PROFILE = profile_of(config.get("profile", "quick")).name

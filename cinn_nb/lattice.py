@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['nearest', 'soft_parity', 'requantise', 'LatticeCoupling', 'costa_psnr']
 
-# %% ../nbs/06_lattice.ipynb #0f38ca6d
+# %% ../nbs/06_lattice.ipynb #0be7e094
 import math
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from .coupling import Subnet
+from .dct import quality_table
 
 # %% ../nbs/06_lattice.ipynb #7f239993
 def nearest(a: Tensor, b: Tensor) -> Tensor:
