@@ -259,7 +259,7 @@ class LatticeCINN(nn.Module):
         if self.trust is not None: soft = soft*F.softplus(self.trust(torch.cat([c, soft, torch.sin(math.pi*a)], 1)))*1.5
         return map_to_bits(soft*place_signs(self.config.K, *a.shape[2:]).to(a), L)
 
-# %% ../nbs/07_network.ipynb #0bf73285
+# %% ../nbs/07_network.ipynb #4f081f3f
 def _weights() -> Path:
     import cinn_nb
     return Path(cinn_nb.__file__).parent/"weights"
@@ -274,7 +274,7 @@ def save(net: CINN | LatticeCINN, path: str | Path, card: dict | None = None) ->
     if path.suffix != ".safetensors": raise ValueError(f"{path.name}: weights are saved as .safetensors")
     with atomic_path(path) as tmp:
         save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, tmp,
-                  {"config": json.dumps(asdict(net.config)), "kind": type(net).__name__})
+                  {"config": json.dumps({"kind": type(net).__name__} | asdict(net.config))})     # one entry: several would be written in any order
     if card is not None:
         with atomic_path(path.with_suffix(".json")) as tmp:
             tmp.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
@@ -299,10 +299,12 @@ def load(name: str | Path = "cinn", device: torch.device | str = "cpu") -> CINN 
     except Exception as error: raise ValueError(f"{path.name} is no readable .safetensors file: {error}") from error
     if "config" not in header:
         raise ValueError(f"{path.name} has no settings in its header; it was not written by cinn_nb.network.save")
-    if header.get("kind", "CINN") not in _KINDS: raise ValueError(f"{path.name} holds a {header['kind']}; known are {', '.join(_KINDS)}")
-    network, config = _KINDS[header.get("kind", "CINN")]                # files from before there were two kinds hold a CINN
+    settings = json.loads(header["config"])
+    kind = settings.pop("kind", "CINN")                                      # files from before there were two kinds hold a CINN
+    if kind not in _KINDS: raise ValueError(f"{path.name} holds a {kind}; known are {', '.join(_KINDS)}")
+    network, config = _KINDS[kind]
     known = {field.name for field in fields(config)}
-    net = network(config(**{k: v for k, v in json.loads(header["config"]).items() if k in known}))
+    net = network(config(**{k: v for k, v in settings.items() if k in known}))
     net.load_state_dict(state)
     return net.eval().requires_grad_(False).to(device)
 
