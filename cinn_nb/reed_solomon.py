@@ -226,7 +226,7 @@ class RSCode:
         if 2 * e + len(erased) > checks or self.encode(fixed[:self.k]) != fixed: raise DecodingError(too_much)
         return Decoded(fixed[:self.k], changed)
 
-# %% ../nbs/02_reed_solomon.ipynb #701695e0
+# %% ../nbs/02_reed_solomon.ipynb #3f31523c
 _LOGS = np.array((512, *LOG[1:]), np.int16)       # log 0 = 512: a sum with it lands among the zeros behind EXP
 _EXPS = np.array(EXP + (0,) * 515, np.uint8)
 
@@ -236,8 +236,10 @@ def _inverse(a): return _EXPS[255 - _LOGS[a]]                 # 1/a, and 0 for 0
 
 def _values(a: np.ndarray, points: np.ndarray) -> np.ndarray:
     "Polynomials (B, d), lowest power first, at the points alpha^(points), shape (m,) -> uint8 (B, m)."
+    powers = _power(np.outer(np.arange(a.shape[1]), points))
+    if len(powers) > len(points): return np.stack([np.bitwise_xor.reduce(_mul(a, column), axis=1) for column in powers.T], axis=1)
     out = np.zeros((len(a), len(points)), np.uint8)
-    for i in range(a.shape[1]): out ^= _mul(a[:, i:i+1], _power(i * points))
+    for values, row in zip(a.T, powers): out ^= _mul(values[:, None], row)
     return out
 
 def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -251,7 +253,7 @@ def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> 
         lam, L = lam ^ _mul(delta[:, None], xB), np.where(longer, r + 1 - L + f, L)
     return lam, L
 
-# %% ../nbs/02_reed_solomon.ipynb #93aa64a1
+# %% ../nbs/02_reed_solomon.ipynb #bdfa8dc7
 def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Decode many words at once: uint8 (B, n) and erasures bool (B, n) -> mended words uint8 (B, n), success bool (B,).
 
@@ -267,7 +269,7 @@ def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None)
     power, f = np.arange(n - 1, -1, -1), erased.sum(1)        # X_p = alpha^power[p]
     S, gamma = _values(words[:, ::-1], np.arange(checks)), np.zeros((len(words), checks + 2), np.uint8)
     gamma[:, 0] = 1
-    for p in range(n): gamma[:, 1:] ^= _mul(gamma[:, :-1], (_power(power[p]) * erased[:, p, None]).astype(np.uint8))
+    for p in np.flatnonzero(erased.any(0)): gamma[:, 1:] ^= _mul(gamma[:, :-1], (_power(power[p]) * erased[:, p, None]).astype(np.uint8))
     lam, L = _berlekamp_massey_batch(S, gamma, f)
     places, omega = _values(lam, -power) == 0, np.zeros_like(S)
     for j in range(checks): omega[:, j:] ^= _mul(lam[:, j:j+1], S[:, :checks - j])
