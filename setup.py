@@ -1,4 +1,5 @@
 """Everything that can be set stands in settings.ini; this file only hands it to setuptools."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -10,7 +11,11 @@ ini.read(here / "settings.ini", encoding="utf-8")
 cfg = ini["DEFAULT"]
 
 readme = here / "README.md"  # generated, so it may not be there yet
-extras = {key.removesuffix("_requirements"): value.split() for key, value in cfg.items() if key.endswith("_requirements")}
+extras = {
+    key.removesuffix("_requirements"): value.split()
+    for key, value in cfg.items()
+    if key.endswith("_requirements")
+}
 extras["all"] = sorted({need for name, needs in extras.items() if name != "rivals" for need in needs})
 
 setup(

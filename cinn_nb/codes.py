@@ -20,6 +20,7 @@ class Code:
 
     Linear and systematic. A subclass gives `name`, `generator` (uint8 (k, n)) and `_decode`. `rate` is k/L;
     `detail` says which member of the family it is. `ValueError` unless 0 < k <= n <= L."""
+
     k: int
     L: int
     name = "code"
@@ -29,8 +30,10 @@ class Code:
 
     def __post_init__(self):
         if not 0 < self.k <= self.n <= self.L:
-            raise ValueError(f"{self.name}: k = {self.k} payload bits need n = {self.n} coded bits, but L = {self.L} are sent; "
-                             "k must be at least 1 and L at least n")
+            raise ValueError(
+                f"{self.name}: k = {self.k} payload bits need n = {self.n} coded bits, but L = {self.L} are sent; "
+                "k must be at least 1 and L at least n"
+            )
 
     def encode(self, bits: np.ndarray) -> np.ndarray:
         "Payload bits (B, k) of 0/1 -> sent bits, uint8 (B, L). `ValueError` on another shape or other values."
@@ -45,8 +48,9 @@ class Code:
 
     def _fold(self, soft):
         "Add up the soft values of repeated bits: (B, L) -> float (B, n)."
-        total = soft[:, :self.n].copy()
-        for start in range(self.n, self.L, self.n): total[:, :self.L - start] += soft[:, start:start + self.n]
+        total = soft[:, : self.n].copy()
+        for start in range(self.n, self.L, self.n):
+            total[:, : self.L - start] += soft[:, start : start + self.n]
         return total
 
 # %% ../nbs/10_codes.ipynb #5441791d
@@ -54,41 +58,58 @@ def _product(bits: np.ndarray, G: np.ndarray) -> np.ndarray:
     "bits @ G modulo 2, uint8; float32 is fast and counts exactly up to 2^24."
     return (bits.astype(np.float32) @ G.astype(np.float32) % 2).astype(np.uint8)
 
+
 def _check_bits(bits, code) -> np.ndarray:
     bits = np.asarray(bits)
     if bits.ndim != 2 or bits.shape[1] != code.k:
         raise ValueError(f"{code.name}: payload bits have shape {bits.shape}; (B, {code.k}) is needed")
     if bits.dtype.kind not in "buif" or not np.isin(bits, (0, 1)).all():
-        raise ValueError(f"{code.name}: payload bits ({bits.dtype}) must be 0 or 1; decide soft values first (soft > 0)")
+        raise ValueError(
+            f"{code.name}: payload bits ({bits.dtype}) must be 0 or 1; decide soft values first (soft > 0)"
+        )
     return bits
+
 
 def _check_soft(soft, code) -> np.ndarray:
     soft = np.asarray(soft)
     if soft.ndim != 2 or soft.shape[1] != code.L:
         raise ValueError(f"{code.name}: soft bits have shape {soft.shape}; (B, {code.L}) is needed")
     if soft.dtype.kind not in "if":
-        raise ValueError(f"{code.name}: soft bits are {soft.dtype}; they must be real numbers, negative for 0 and "
-                         "positive for 1: turn decided bits into 2. * bits - 1")
+        raise ValueError(
+            f"{code.name}: soft bits are {soft.dtype}; they must be real numbers, negative for 0 and "
+            "positive for 1: turn decided bits into 2. * bits - 1"
+        )
     if not np.isfinite(soft).all():
-        raise ValueError(f"{code.name}: {(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
+        raise ValueError(
+            f"{code.name}: {(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)"
+        )
     return soft.astype(np.float32 if soft.dtype == np.float32 else np.float64)
 
 # %% ../nbs/10_codes.ipynb #61cff25a
 @dataclass(frozen=True)
 class Repetition(Code):
     "The payload again and again, decoded by the sum of the soft values. Always answers."
+
     name = "repetition"
     detail = property(lambda self: f"{self.L / self.k:g} times")
     generator = cached_property(lambda self: np.eye(self.k, dtype=np.uint8))
-    def _decode(self, soft): return (soft > 0).astype(np.uint8), np.ones(len(soft), bool)
+
+    def _decode(self, soft):
+        return (soft > 0).astype(np.uint8), np.ones(len(soft), bool)
+
 
 @dataclass(frozen=True)
 class Uncoded(Repetition):
     "The k payload bits once; the other L - k places are sent as 0 and not looked at. Always answers."
+
     name = "none"
     detail = "once"
-    def encode(self, bits): return super().encode(bits) * (np.arange(self.L) < self.k).astype(np.uint8)
-    def _fold(self, soft): return soft[:, :self.k]
+
+    def encode(self, bits):
+        return super().encode(bits) * (np.arange(self.L) < self.k).astype(np.uint8)
+
+    def _fold(self, soft):
+        return soft[:, : self.k]
 
 # %% ../nbs/10_codes.ipynb #fc5b3da7
 @dataclass(frozen=True)
@@ -96,26 +117,30 @@ class Parity(Code):
     """Seven payload bits and their sum modulo 2, word after word; the last word may be shorter.
 
     Wagner's rule (Silverman and Balser 1954): if the sum is odd, flip the least certain bit. Always answers."""
+
     name = "parity"
     detail = "(8, 7), Wagner"
 
     @cached_property
     def generator(self):
-        member = np.arange(self.k)[:, None] // 7 == np.arange(-(-self.k // 7))      # which word a bit belongs to
+        member = np.arange(self.k)[:, None] // 7 == np.arange(-(-self.k // 7))  # which word a bit belongs to
         return np.hstack([np.eye(self.k), member]).astype(np.uint8)
 
     def _decode(self, soft):
         words = self.n - self.k
-        data = np.full((len(soft), words * 7), -np.inf)             # bits that were never sent are certainly 0
-        data[:, :self.k] = soft[:, :self.k]
-        table = np.concatenate([data.reshape(-1, words, 7), soft[:, self.k:, None]], axis=2)
+        data = np.full((len(soft), words * 7), -np.inf)  # bits that were never sent are certainly 0
+        data[:, : self.k] = soft[:, : self.k]
+        table = np.concatenate([data.reshape(-1, words, 7), soft[:, self.k :, None]], axis=2)
         bits = table > 0
         odd, weakest = bits.sum(2) % 2 == 1, np.abs(table).argmin(2)
         bits ^= odd[..., None] & (np.arange(8) == weakest[..., None])
-        return bits[:, :, :7].reshape(len(soft), -1)[:, :self.k].astype(np.uint8), np.ones(len(soft), bool)
+        return bits[:, :, :7].reshape(len(soft), -1)[:, : self.k].astype(np.uint8), np.ones(len(soft), bool)
 
 # %% ../nbs/10_codes.ipynb #0a7f325b
-HAMMING = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]], np.uint8)   # the checks of each of four payload bits
+HAMMING = np.array(
+    [[1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1]], np.uint8
+)  # the checks of each of four payload bits
+
 
 @dataclass(frozen=True)
 class Hamming(Code):
@@ -123,13 +148,15 @@ class Hamming(Code):
 
     `soft`: take the word of largest correlation instead. Only SECDED without `soft` ever says ok = False;
     a word with two wrong bits is then left as received. k must be a multiple of 4. Hamming 1950."""
+
     extended: bool = False
     soft: bool = False
     name = property(lambda self: ("SECDED" if self.extended else "Hamming") + (" soft" if self.soft else ""))
     detail = property(lambda self: f"{self.k // 4} x ({7 + self.extended}, 4)")
 
     def __post_init__(self):
-        if self.k % 4: raise ValueError(f"{self.name}: k is {self.k}; it must be a multiple of 4")
+        if self.k % 4:
+            raise ValueError(f"{self.name}: k is {self.k}; it must be a multiple of 4")
         super().__post_init__()
 
     @cached_property
@@ -140,23 +167,36 @@ class Hamming(Code):
         return np.hstack([payloads, payloads @ checks % 2]).astype(np.uint8)
 
     @cached_property
-    def generator(self):     # all payload bits, then the checks of word 0, of word 1, ...
-        return np.hstack([np.eye(self.k), np.kron(np.eye(self.k // 4), self.book[[8, 4, 2, 1], 4:])]).astype(np.uint8)
+    def generator(self):  # all payload bits, then the checks of word 0, of word 1, ...
+        return np.hstack([np.eye(self.k), np.kron(np.eye(self.k // 4), self.book[[8, 4, 2, 1], 4:])]).astype(
+            np.uint8
+        )
 
     def _decode(self, soft):
         rows, ok = len(soft) * self.k // 4, np.ones(len(soft), bool)
-        table = np.hstack([soft[:, :self.k].reshape(rows, 4), soft[:, self.k:].reshape(rows, -1)])
-        if not self.soft: table = np.where(table > 0, 1., -1.)
-        match = table @ (2. * self.book.T - 1)
+        table = np.hstack([soft[:, : self.k].reshape(rows, 4), soft[:, self.k :].reshape(rows, -1)])
+        if not self.soft:
+            table = np.where(table > 0, 1.0, -1.0)
+        match = table @ (2.0 * self.book.T - 1)
         answer = self.book[match.argmax(1), :4]
         if self.extended and not self.soft:
-            two = match.max(1) == 4                        # 6 of 8 agree: the nearest word is not the only one
+            two = match.max(1) == 4  # 6 of 8 agree: the nearest word is not the only one
             answer[two] = table[two, :4] > 0
             ok = ~two.reshape(len(soft), -1).any(1)
         return answer.reshape(len(soft), self.k), ok
 
 # %% ../nbs/10_codes.ipynb #c1147047
-FIELDS = {5: 0x25, 6: 0x43, 7: 0x89, 8: 0x11D, 9: 0x211, 10: 0x409, 11: 0x805, 12: 0x1053}   # primitive moduli of GF(2^m)
+FIELDS = {
+    5: 0x25,
+    6: 0x43,
+    7: 0x89,
+    8: 0x11D,
+    9: 0x211,
+    10: 0x409,
+    11: 0x805,
+    12: 0x1053,
+}  # primitive moduli of GF(2^m)
+
 
 @lru_cache(maxsize=None)
 def _field(m: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,19 +207,24 @@ def _field(m: int) -> tuple[np.ndarray, np.ndarray]:
         exp[i] = exp[i + N] = v
         log[v] = i
         v <<= 1
-        if v > N: v ^= FIELDS[m]
+        if v > N:
+            v ^= FIELDS[m]
     return exp, log
+
 
 @lru_cache(maxsize=None)
 def bch_roots(m: int, t: int) -> frozenset[int]:
     "Exponents of the zeros: 1, 3, ..., 2t-1 and all that squaring makes of them, modulo 2^m - 1."
-    if t == 0: return frozenset()
+    if t == 0:
+        return frozenset()
     return bch_roots(m, t - 1) | {(2 * t - 1) * 2**i % (2**m - 1) for i in range(m)}
+
 
 def bch_generator(m: int, t: int) -> np.ndarray:
     "g(x), the product of all (x - alpha^root): coefficients 0/1, lowest power first. Length 2^m - 1, mends t errors."
     (exp, log), g = _field(m), np.array([1], np.uint16)
-    for root in sorted(bch_roots(m, t)): g = np.append(np.uint16(0), g) ^ np.append(exp[log[g] + root], np.uint16(0))
+    for root in sorted(bch_roots(m, t)):
+        g = np.append(np.uint16(0), g) ^ np.append(exp[log[g] + root], np.uint16(0))
     return g.astype(np.uint8)
 
 # %% ../nbs/10_codes.ipynb #ab9a341c
@@ -188,10 +233,13 @@ def bch_size(k: int, L: int) -> tuple[int, int]:
     best = 0, 0
     for m in FIELDS:
         t = 0
-        while k + len(bch_roots(m, t + 1)) <= min(L, 2**m - 1): t += 1
-        best = max(best, (t, -m))                 # at equal t the smaller field
+        while k + len(bch_roots(m, t + 1)) <= min(L, 2**m - 1):
+            t += 1
+        best = max(best, (t, -m))  # at equal t the smaller field
     if not best[0]:
-        raise ValueError(f"no BCH code carries k = {k} bits in L = {L}; k must be at most 4083, L larger by 5 or more")
+        raise ValueError(
+            f"no BCH code carries k = {k} bits in L = {L}; k must be at most 4083, L larger by 5 or more"
+        )
     return -best[1], best[0]
 
 # %% ../nbs/10_codes.ipynb #f45a356c
@@ -199,17 +247,20 @@ def _up(a: np.ndarray) -> np.ndarray:
     "Polynomials (B, d), lowest power first, times x; the highest coefficient is dropped."
     return np.pad(a, ((0, 0), (1, 0)))[:, :-1]
 
+
 def _bch_locator(S: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
     "Berlekamp's steps for bits: syndromes (B, 2t+1), S[:, 0] unused -> Lambda (B, t+2), lowest power first, length (B,)."
     (exp, log), N, t = _field(m), 2**m - 1, S.shape[1] // 2
     lam, length = np.zeros((len(S), t + 2), np.uint16), np.zeros(len(S), int)
     lam[:, 0] = 1
-    xb = _up(lam)                                                                # x times the helper b(x)
+    xb = _up(lam)  # x times the helper b(x)
     for r in range(t):
         terms = min(2 * r, t) + 1
-        delta = np.bitwise_xor.reduce(exp[log[lam[:, :terms]] + log[S[:, 2 * r + 1 - np.arange(terms)]]], axis=1)
+        delta = np.bitwise_xor.reduce(
+            exp[log[lam[:, :terms]] + log[S[:, 2 * r + 1 - np.arange(terms)]]], axis=1
+        )
         longer = (delta > 0) & (length <= r)
-        scaled = exp[log[lam] + log[exp[N - log[delta]]][:, None]]               # Lambda / delta
+        scaled = exp[log[lam] + log[exp[N - log[delta]]][:, None]]  # Lambda / delta
         lam, old = lam ^ exp[log[delta][:, None] + log[xb]], xb
         xb = _up(_up(np.where(longer[:, None], scaled, old)))
         length = np.where(longer, 2 * r + 1 - length, length)
@@ -221,6 +272,7 @@ class BCH(Code):
     """Binary BCH code that mends any t wrong bits, hard decisions; shortened: leading zeros are not sent.
 
     (m, t) from `bch_size`. ok = False where no codeword lies within t: the payload is then left as received."""
+
     name = "BCH"
     size = cached_property(lambda self: bch_size(self.k, self.L))
     t = property(lambda self: self.size[1])
@@ -228,8 +280,8 @@ class BCH(Code):
 
     @cached_property
     def generator(self):
-        g = bch_generator(*self.size)[-2::-1]                 # highest power first, without the leading 1
-        rest, rows = g, []                                    # x^(n-k) mod g, then times x again and again
+        g = bch_generator(*self.size)[-2::-1]  # highest power first, without the leading 1
+        rest, rows = g, []  # x^(n-k) mod g, then times x again and again
         for _ in range(self.k):
             rows.append(rest)
             rest = np.append(rest[1:], np.uint8(0)) ^ rest[0] * g
@@ -246,23 +298,27 @@ class BCH(Code):
         (m, t), hard, ok = self.size, (soft > 0).astype(np.uint8), np.ones(len(soft), bool)
         (exp, log), S = _field(m), np.zeros((len(soft), 2 * self.t + 1), np.uint16)
         S[:, 1::2] = _product(hard, self._checks).reshape(-1, t, m) @ (1 << np.arange(m))
-        for j in range(2, 2 * t + 1, 2): S[:, j] = exp[2 * log[S[:, j // 2]]]
-        bad, back = np.flatnonzero(S.any(1)), -np.arange(self.n - 1, -1, -1)          # place i: X^-1 = alpha^back[i]
+        for j in range(2, 2 * t + 1, 2):
+            S[:, j] = exp[2 * log[S[:, j // 2]]]
+        bad, back = np.flatnonzero(S.any(1)), -np.arange(self.n - 1, -1, -1)  # place i: X^-1 = alpha^back[i]
         for part in np.array_split(bad, len(bad) // 256 + 1):
             lam, length = _bch_locator(S[part], m)
             value = np.zeros((len(part), self.n), np.uint16)
-            for i in range(min(length.max(initial=0), t) + 1): value ^= exp[log[lam[:, i]][:, None] + i * back % (2**m - 1)]
+            for i in range(min(length.max(initial=0), t) + 1):
+                value ^= exp[log[lam[:, i]][:, None] + i * back % (2**m - 1)]
             ok[part] = (length <= t) & ((value == 0).sum(1) == length)
             hard[part] ^= (value == 0) & ok[part, None]
-        return hard[:, :self.k], ok
+        return hard[:, : self.k], ok
 
 # %% ../nbs/10_codes.ipynb #df997f56
 @lru_cache(maxsize=None)
 def _rs_checks(n: int, k: int) -> np.ndarray:
     "Check bits of each payload bit of RS(n, k): uint8 (8k, 8(n-k))."
-    rows = np.array([list(rs_encode(bytes(i == j for j in range(k)), n)[k:]) for i in range(k)])   # of a 1 in byte i
+    rows = np.array(
+        [list(rs_encode(bytes(i == j for j in range(k)), n)[k:]) for i in range(k)]
+    )  # of a 1 in byte i
     log, exp = np.array((600, *LOG[1:])), np.array(EXP + (0,) * 100)
-    times = exp[log[rows][:, None] + np.arange(7, -1, -1)[:, None]]                                # of 128, 64, ..., 1
+    times = exp[log[rows][:, None] + np.arange(7, -1, -1)[:, None]]  # of 128, 64, ..., 1
     return np.unpackbits(times.astype(np.uint8), axis=2).reshape(8 * k, -1)
 
 # %% ../nbs/10_codes.ipynb #01a9e6fb
@@ -273,20 +329,27 @@ class ReedSolomon(Code):
     `erasures`: numbers of most doubtful bytes (those with the weakest bit) to erase, tried in turn on each word; the
     first try that decodes counts. ok = False where none does: the payload is then left as received.
     k must be a multiple of 8. Reed and Solomon 1960; trying in turn: Forney 1966."""
+
     erasures: tuple[int, ...] = (0,)
     name = property(lambda self: "RS" if self.erasures == (0,) else "RS + erasures")
     detail = property(lambda self: f"{self.words} x " * (self.words > 1) + f"{self.size}")
 
     def __post_init__(self):
         if self.k < 8 or self.k % 8 or self.L < self.k + 8:
-            raise ValueError(f"{self.name}: k = {self.k} in L = {self.L}; k must be a multiple of 8 and L at least k + 8")
+            raise ValueError(
+                f"{self.name}: k = {self.k} in L = {self.L}; k must be a multiple of 8 and L at least k + 8"
+            )
         super().__post_init__()
         n, k = self.size
         if not self.erasures or not all(0 <= f <= n - k for f in self.erasures):
-            raise ValueError(f"erasures are {self.erasures}; give at least one number in 0..{n - k} (check bytes)")
+            raise ValueError(
+                f"erasures are {self.erasures}; give at least one number in 0..{n - k} (check bytes)"
+            )
 
     # number of codewords: the least that splits the payload into at most 128 bytes each; then (n, k) of one in bytes
-    words = cached_property(lambda self: next(w for w in range(1, self.k) if self.k // 8 % w == 0 and self.k // 8 // w <= 128))
+    words = cached_property(
+        lambda self: next(w for w in range(1, self.k) if self.k // 8 % w == 0 and self.k // 8 // w <= 128)
+    )
     size = property(lambda self: (min(255, self.L // 8 // self.words), self.k // 8 // self.words))
 
     @cached_property
@@ -296,11 +359,13 @@ class ReedSolomon(Code):
 
     def _decode(self, soft):
         rows, (n, k) = len(soft) * self.words, self.size
-        soft = np.hstack([soft[:, :self.k].reshape(rows, -1), soft[:, self.k:].reshape(rows, -1)])     # word by word
+        soft = np.hstack(
+            [soft[:, : self.k].reshape(rows, -1), soft[:, self.k :].reshape(rows, -1)]
+        )  # word by word
         words, ok = np.packbits(soft > 0, axis=1), np.zeros(rows, bool)
-        clean = (_product(soft[:, :8 * k] > 0, _rs_checks(n, k)) == (soft[:, 8 * k:] > 0)).all(1)
+        clean = (_product(soft[:, : 8 * k] > 0, _rs_checks(n, k)) == (soft[:, 8 * k :] > 0)).all(1)
         ok[clean] = True
-        doubt = np.abs(soft).reshape(rows, n, 8).min(2).argsort(1).argsort(1)       # 0: the most doubtful byte
+        doubt = np.abs(soft).reshape(rows, n, 8).min(2).argsort(1).argsort(1)  # 0: the most doubtful byte
         for f in self.erasures:
             left = np.flatnonzero(~ok)
             for part in np.array_split(left, len(left) // 256 + 1):
@@ -313,11 +378,19 @@ def _no_short_cycle(columns, b, Z: int) -> bool:
     has = lambda r, *cs: all(c[r] >= 0 for c in cs)
     for c in columns:
         for r, s in combinations(range(4), 2):
-            if has(r, b, c) and has(s, b, c) and (b[r] - b[s] + c[s] - c[r]) % Z == 0: return False
+            if has(r, b, c) and has(s, b, c) and (b[r] - b[s] + c[s] - c[r]) % Z == 0:
+                return False
     for c, d in permutations(columns, 2):
         for r, s, t in permutations(range(4), 3):
-            if has(r, b, d) and has(s, b, c) and has(t, c, d) and (b[r] - b[s] + c[s] - c[t] + d[t] - d[r]) % Z == 0: return False
+            if (
+                has(r, b, d)
+                and has(s, b, c)
+                and has(t, c, d)
+                and (b[r] - b[s] + c[s] - c[t] + d[t] - d[r]) % Z == 0
+            ):
+                return False
     return True
+
 
 @lru_cache(maxsize=None)
 def ldpc_shifts(Z: int) -> tuple[tuple[int, ...], ...]:
@@ -325,9 +398,12 @@ def ldpc_shifts(Z: int) -> tuple[tuple[int, ...], ...]:
     rng, columns = np.random.default_rng(0), []
     for tries in range(20_000):
         new = tuple(-1 if a == len(columns) % 4 else int(s) for a, s in enumerate(rng.integers(Z, size=4)))
-        if _no_short_cycle(columns, new, Z): columns.append(new)
-        if len(columns) == 8: return tuple(columns)
-        if tries % 500 == 499: columns = []                    # painted into a corner: start again
+        if _no_short_cycle(columns, new, Z):
+            columns.append(new)
+        if len(columns) == 8:
+            return tuple(columns)
+        if tries % 500 == 499:
+            columns = []  # painted into a corner: start again
     raise ValueError(f"no LDPC graph without short cycles was found for Z = {Z}; take at least 32")
 
 # %% ../nbs/10_codes.ipynb #101fa59e
@@ -338,39 +414,44 @@ def ldpc_matrices(k: int) -> tuple[np.ndarray, np.ndarray]:
     H = np.zeros((k, 2 * k), np.uint8)
     for b, column in enumerate(ldpc_shifts(Z)):
         for a, shift in enumerate(column):
-            if shift >= 0: H[a * Z + i, b * Z + (i + shift) % Z] = 1
+            if shift >= 0:
+                H[a * Z + i, b * Z + (i + shift) % Z] = 1
     work, pivots = H.copy(), []
-    for column in range(2 * k - 1, -1, -1):                                        # from the right
-        if not (found := np.flatnonzero(work[len(pivots):, column])).size: continue
+    for column in range(2 * k - 1, -1, -1):  # from the right
+        if not (found := np.flatnonzero(work[len(pivots) :, column])).size:
+            continue
         row = len(pivots)
         work[[row, row + found[0]]] = work[[row + found[0], row]]
         work[(work[:, column] > 0) & (np.arange(k) != row)] ^= work[row]
         pivots.append(column)
-        if len(pivots) == k: break
-    else: raise ValueError(f"the LDPC graph for k = {k} has dependent checks; choose another k")
+        if len(pivots) == k:
+            break
+    else:
+        raise ValueError(f"the LDPC graph for k = {k} has dependent checks; choose another k")
     data = np.setdiff1d(np.arange(2 * k), pivots)
     return H[:, np.append(data, pivots)], np.hstack([np.eye(k, dtype=np.uint8), work[:, data].T])
 
 # %% ../nbs/10_codes.ipynb #69804a33
 def _min_sum(channel: np.ndarray, H: np.ndarray, rounds: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
     "Soft values (n, B), words on the last axis -> bits uint8 (B, n), all checks hold (B,). Finished words drop out."
-    bits = np.nonzero(H)[1].reshape(len(H), -1)                            # the six bits of each check
-    edges = np.argsort(bits.ravel(), kind="stable").reshape(H.shape[1], -1)    # the three edges of each bit
+    bits = np.nonzero(H)[1].reshape(len(H), -1)  # the six bits of each check
+    edges = np.argsort(bits.ravel(), kind="stable").reshape(H.shape[1], -1)  # the three edges of each bit
     hard, ok = np.zeros(channel.shape[::-1], np.uint8), np.zeros(channel.shape[1], bool)
     active, r = np.arange(len(ok)), np.zeros((bits.size, len(ok)), np.float32)
     for left in range(rounds, -1, -1):
         total = channel + r[edges].sum(1)
         good = ~np.bitwise_xor.reduce(total[bits] > 0, axis=1).any(0)
         hard[active], ok[active] = (total > 0).T, good
-        if good.all() or not left: break
+        if good.all() or not left:
+            break
         active, channel, r, total = active[~good], channel[:, ~good], r[:, ~good], total[:, ~good]
-        q = total[bits] - r.reshape(*bits.shape, -1)                       # without what this check said itself
+        q = total[bits] - r.reshape(*bits.shape, -1)  # without what this check said itself
         size, one = np.abs(q), q > 0
         weakest = size.argmin(1)[:, None]
         least = np.take_along_axis(size, weakest, 1)
-        np.put_along_axis(size, weakest, np.inf, 1)                        # the weakest hears the second weakest
+        np.put_along_axis(size, weakest, np.inf, 1)  # the weakest hears the second weakest
         answer = factor * np.where(size == np.inf, size.min(1)[:, None], least)
-        odd = np.bitwise_xor.reduce(one, axis=1)[:, None] ^ one            # are the other five odd? then be a 1
+        odd = np.bitwise_xor.reduce(one, axis=1)[:, None] ^ one  # are the other five odd? then be a 1
         r = np.where(odd, answer, -answer).reshape(bits.size, -1)
     return hard, ok
 
@@ -381,8 +462,9 @@ class LDPC(Code):
 
     `rounds` at most, `factor` beta on each answer. ok = False where some check still fails. k: a multiple of 4, at
     least 128. Gallager 1962; Chen and Fossorier 2002."""
+
     rounds: int = 40
-    factor: float = .8
+    factor: float = 0.8
     name = "LDPC"
     generator = property(lambda self: ldpc_matrices(self.k)[1])
 
@@ -393,19 +475,36 @@ class LDPC(Code):
 
     def _decode(self, soft):
         H = ldpc_matrices(self.k)[0]
-        done = [_min_sum(soft[i:i + 256].T.astype(np.float32), H, self.rounds, self.factor) for i in range(0, len(soft), 256)]
-        return np.concatenate([bits for bits, _ in done])[:, :self.k], np.concatenate([ok for _, ok in done])
+        done = [
+            _min_sum(soft[i : i + 256].T.astype(np.float32), H, self.rounds, self.factor)
+            for i in range(0, len(soft), 256)
+        ]
+        return np.concatenate([bits for bits, _ in done])[:, : self.k], np.concatenate([ok for _, ok in done])
 
 # %% ../nbs/10_codes.ipynb #6b8bc566
 def make_codes(k: int = 128, L: int = 256) -> dict[str, Code]:
     """Every code for k payload bits in L sent bits, by name, simplest first.
 
     k: a multiple of 8 in 128..1024; L: at least 2k. `ValueError` otherwise."""
-    if not 128 <= k <= 1024 or k % 8: raise ValueError(f"k is {k}; it must be a multiple of 8 in 128..1024")
-    if L < 2 * k: raise ValueError(f"L is {L}; for k = {k} it must be at least {2 * k}")
+    if not 128 <= k <= 1024 or k % 8:
+        raise ValueError(f"k is {k}; it must be a multiple of 8 in 128..1024")
+    if L < 2 * k:
+        raise ValueError(f"L is {L}; for k = {k} it must be at least {2 * k}")
     rs = ReedSolomon(k, L)
-    steps = tuple((rs.size[0] - rs.size[1]) * i // 8 for i in range(7))        # to three quarters of the check bytes
-    codes = [Uncoded(k, L), Repetition(k, L), Parity(k, L), Hamming(k, L), Hamming(k, L, soft=True),
-             Hamming(k, L, extended=True), Hamming(k, L, extended=True, soft=True), BCH(k, L),
-             rs, ReedSolomon(k, L, steps), LDPC(k, L)]
+    steps = tuple(
+        (rs.size[0] - rs.size[1]) * i // 8 for i in range(7)
+    )  # to three quarters of the check bytes
+    codes = [
+        Uncoded(k, L),
+        Repetition(k, L),
+        Parity(k, L),
+        Hamming(k, L),
+        Hamming(k, L, soft=True),
+        Hamming(k, L, extended=True),
+        Hamming(k, L, extended=True, soft=True),
+        BCH(k, L),
+        rs,
+        ReedSolomon(k, L, steps),
+        LDPC(k, L),
+    ]
     return {code.name: code for code in codes}

@@ -16,7 +16,9 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator
-if TYPE_CHECKING: import torch
+
+if TYPE_CHECKING:
+    import torch
 
 # %% ../nbs/00_core.ipynb #b387cd17
 def repo_root(start: str | Path | None = None) -> Path:
@@ -25,8 +27,11 @@ def repo_root(start: str | Path | None = None) -> Path:
     Raises `FileNotFoundError` outside a checkout of the study."""
     here = Path(start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / "settings.ini").is_file(): return folder
-    raise FileNotFoundError("no settings.ini in this folder or above it: run this inside a checkout of the study")
+        if (folder / "settings.ini").is_file():
+            return folder
+    raise FileNotFoundError(
+        "no settings.ini in this folder or above it: run this inside a checkout of the study"
+    )
 
 # %% ../nbs/00_core.ipynb #d983f7bd
 def in_test() -> bool:
@@ -36,9 +41,11 @@ def in_test() -> bool:
 # %% ../nbs/00_core.ipynb #f9bac7d1
 def set_seed(seed: int) -> "torch.Generator":
     "Seed Python, numpy and torch; return a CPU generator with the same seed."
-    if not 0 <= seed < 2**32: raise ValueError(f"seed is {seed}; it must lie in 0..2**32-1")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}; it must lie in 0..2**32-1")
     import numpy as np
     import torch
+
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -50,7 +57,9 @@ def pick_device(name: str = "auto") -> "torch.device":
 
     Raises `ValueError` when a GPU is asked for by name and none is there."""
     import torch
-    if name == "auto": return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {name!r}, but torch sees no CUDA device here; use 'auto' or 'cpu'")
@@ -58,22 +67,29 @@ def pick_device(name: str = "auto") -> "torch.device":
 
 # %% ../nbs/00_core.ipynb #aef7f7cf
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds + .5), 60)
+    minutes, seconds = divmod(int(seconds + 0.5), 60)
     return f"{minutes}:{seconds:02d}"
 
-def progress(iterable: Iterable, desc: str = "", total: int | None = None, every: float = 10.) -> Iterator:
+
+def progress(iterable: Iterable, desc: str = "", total: int | None = None, every: float = 10.0) -> Iterator:
     """Yield from `iterable` and report: step, share, elapsed and remaining time (minutes:seconds).
 
     Rewrites one line in a terminal; prints a line at most every `every` seconds where output is recorded;
     silent under test. `total` is taken from `len(iterable)` where it has one."""
-    if total is None and hasattr(iterable, "__len__"): total = len(iterable)
+    if total is None and hasattr(iterable, "__len__"):
+        total = len(iterable)
     live, quiet, start, last = sys.stdout.isatty(), in_test(), time.monotonic(), time.monotonic()
     for done, item in enumerate(iterable, 1):
         yield item
         now = time.monotonic()
-        if quiet or (now - last < (.2 if live else every) and done != total): continue
+        if quiet or (now - last < (0.2 if live else every) and done != total):
+            continue
         last, spent = now, now - start
-        text = f"{desc} {done}" + (f"/{total}, {_clock(spent)} spent, {_clock(spent/done*(total-done))} to go" if total else f", {_clock(spent)} spent")
+        text = f"{desc} {done}" + (
+            f"/{total}, {_clock(spent)} spent, {_clock(spent / done * (total - done))} to go"
+            if total
+            else f", {_clock(spent)} spent"
+        )
         print(("\r" if live else "") + text.strip(), end="" if live and done != total else "\n", flush=True)
 
 # %% ../nbs/00_core.ipynb #5097bede
@@ -88,8 +104,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
-        umask = os.umask(0); os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)   # mkstemp makes files private; a result is not
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files private; a result is not
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -99,44 +116,78 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def _compact_png(fig) -> bytes:
     "A matplotlib figure as PNG with a palette of 256 colours, for a notebook's outputs."
     from PIL import Image
+
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png", dpi=fig.dpi, bbox_inches="tight")
     Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
+
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
 
 def plot_style() -> None:
     "Set the study's figure style: palette, thin grid, no top and right spines, readable sizes, byte-stable SVG; small pictures in notebooks."
     import matplotlib as mpl
+
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         import matplotlib.pyplot as plt
-        plt.switch_backend(mpl.get_backend())   # the inline backend sets its own formatter when it wakes up; ours comes after
+
+        plt.switch_backend(
+            mpl.get_backend()
+        )  # the inline backend sets its own formatter when it wakes up; ours comes after
         shell.display_formatter.formatters["image/png"].for_type(mpl.figure.Figure, _compact_png)
-    mpl.rcParams.update({
-        "axes.prop_cycle": mpl.cycler(color=PALETTE), "axes.grid": True, "grid.alpha": .25, "grid.linewidth": .6,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "font.size": 9,
-        "axes.titlesize": 9.5, "figure.dpi": 100, "savefig.dpi": 150, "savefig.bbox": "tight",
-        "legend.frameon": False, "lines.linewidth": 1.6, "svg.hashsalt": "cinn", "image.cmap": "gray"})
+    mpl.rcParams.update(
+        {
+            "axes.prop_cycle": mpl.cycler(color=PALETTE),
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "grid.linewidth": 0.6,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "font.size": 9,
+            "axes.titlesize": 9.5,
+            "figure.dpi": 100,
+            "savefig.dpi": 150,
+            "savefig.bbox": "tight",
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            "svg.hashsalt": "cinn",
+            "image.cmap": "gray",
+        }
+    )
 
 # %% ../nbs/00_core.ipynb #207dc898
-def show_images(images, titles=None, cols: int | None = None, vmin: float | None = 0, vmax: float | None = 255,
-                size: float = 2.4, suptitle: str | None = None):
+def show_images(
+    images,
+    titles=None,
+    cols: int | None = None,
+    vmin: float | None = 0,
+    vmax: float | None = 255,
+    size: float = 2.4,
+    suptitle: str | None = None,
+):
     """Draw gray (H, W) or colour (H, W, 3) arrays side by side, aspect ratio 1, one window for all; return the figure.
 
     `size` is the width of a panel in inches."""
     import matplotlib.pyplot as plt
     import numpy as np
+
     images = [np.asarray(image) for image in images]
     cols = cols or len(images)
     rows = -(-len(images) // cols)
     ratio = max(image.shape[0] / image.shape[1] for image in images)
-    fig, axes = plt.subplots(rows, cols, figsize=(cols * size, rows * (size * ratio + .3)), squeeze=False, layout="constrained")
-    for ax in axes.flat: ax.axis("off")
+    fig, axes = plt.subplots(
+        rows, cols, figsize=(cols * size, rows * (size * ratio + 0.3)), squeeze=False, layout="constrained"
+    )
+    for ax in axes.flat:
+        ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles or [""] * len(images)):
         ax.imshow(image, cmap="gray", vmin=vmin, vmax=vmax, interpolation="nearest")
         ax.set_title(title)
-    if suptitle: fig.suptitle(suptitle, fontsize=10)
+    if suptitle:
+        fig.suptitle(suptitle, fontsize=10)
     return fig
 
 # %% ../nbs/00_core.ipynb #1e060006
@@ -145,6 +196,7 @@ def save_figure(fig, stem: str | Path) -> list[Path]:
     stem, paths = Path(stem), []
     for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
         path = stem.with_name(stem.name + suffix)
-        with atomic_path(path) as tmp: fig.savefig(tmp, metadata=metadata)
+        with atomic_path(path) as tmp:
+            fig.savefig(tmp, metadata=metadata)
         paths.append(path)
     return paths

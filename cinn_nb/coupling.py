@@ -15,7 +15,10 @@ from torch import Tensor, nn
 # %% ../nbs/05_coupling.ipynb #75a0e747
 Subnet = Callable[[int, int], nn.Module]
 
-def _join(x: Tensor, c: Tensor | None) -> Tensor: return x if c is None else torch.cat([x, c], 1)
+
+def _join(x: Tensor, c: Tensor | None) -> Tensor:
+    return x if c is None else torch.cat([x, c], 1)
+
 
 class AffineCoupling(nn.Module):
     """Additive then affine coupling in HiNet's form (Jing et al., ICCV 2021, eq. 1 and 2), with an optional condition.
@@ -23,7 +26,10 @@ class AffineCoupling(nn.Module):
     a' = a + f(b, c);  b' = b * exp(s) + t(a', c);  s = clamp * tanh(r(a', c)), so |s| <= clamp.
     `a`: (B, channels_a, h, w), `b`: (B, channels_b, h, w), `c`: (B, channels_c, h, w) or None.
     `subnet(channels_in, channels_out)` builds f, r and t."""
-    def __init__(self, channels_a: int, channels_b: int, subnet: Subnet, channels_c: int = 0, clamp: float = 1.):
+
+    def __init__(
+        self, channels_a: int, channels_b: int, subnet: Subnet, channels_c: int = 0, clamp: float = 1.0
+    ):
         super().__init__()
         self.f = subnet(channels_b + channels_c, channels_a)
         self.r = subnet(channels_a + channels_c, channels_b)
@@ -49,9 +55,13 @@ class AffineCoupling(nn.Module):
 # %% ../nbs/05_coupling.ipynb #41b1e865
 class AdditiveCoupling(nn.Module):
     "Additive coupling (Dinh et al. 2014): a' = a + f(b, c); b' = b + t(a', c). Shapes as `AffineCoupling`."
+
     def __init__(self, channels_a: int, channels_b: int, subnet: Subnet, channels_c: int = 0):
         super().__init__()
-        self.f, self.t = subnet(channels_b + channels_c, channels_a), subnet(channels_a + channels_c, channels_b)
+        self.f, self.t = (
+            subnet(channels_b + channels_c, channels_a),
+            subnet(channels_a + channels_c, channels_b),
+        )
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         "(a, b) to (a', b')."
@@ -65,22 +75,29 @@ class AdditiveCoupling(nn.Module):
 
 # %% ../nbs/05_coupling.ipynb #c6fa0066
 def _zero(conv: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(conv.weight); nn.init.zeros_(conv.bias)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.bias)
     return conv
+
 
 class DenseNet(nn.Module):
     """HiNet's dense sub-network: `layers` 3x3 convolutions, each reading the input and everything made before.
 
     (B, channels_in, h, w) to (B, channels_out, h, w); the last convolution is zero-initialised, so it starts as the zero map."""
-    def __init__(self, channels_in: int, channels_out: int, growth: int = 32, layers: int = 5, slope: float = .1):
+
+    def __init__(
+        self, channels_in: int, channels_out: int, growth: int = 32, layers: int = 5, slope: float = 0.1
+    ):
         super().__init__()
-        self.hidden = nn.ModuleList(nn.Conv2d(channels_in + i*growth, growth, 3, padding=1)
-                                    for i in range(layers - 1))
-        self.out = _zero(nn.Conv2d(channels_in + (layers - 1)*growth, channels_out, 3, padding=1))
+        self.hidden = nn.ModuleList(
+            nn.Conv2d(channels_in + i * growth, growth, 3, padding=1) for i in range(layers - 1)
+        )
+        self.out = _zero(nn.Conv2d(channels_in + (layers - 1) * growth, channels_out, 3, padding=1))
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
-        for conv in self.hidden: x = torch.cat([x, F.leaky_relu(conv(x), self.slope)], 1)
+        for conv in self.hidden:
+            x = torch.cat([x, F.leaky_relu(conv(x), self.slope)], 1)
         return self.out(x)
 
 # %% ../nbs/05_coupling.ipynb #0ae1bdef
@@ -92,14 +109,18 @@ def count_parameters(module: nn.Module) -> int:
 def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     "Multiply-accumulates of all 2-D convolutions in `module` in one call on `inputs` (whole batch)."
     total = 0
+
     def add(conv, _, out):
         nonlocal total
         total += conv.weight.numel() * out.shape[0] * out.shape[2] * out.shape[3]
+
     hooks = [m.register_forward_hook(add) for m in module.modules() if isinstance(m, nn.Conv2d)]
     try:
-        with torch.no_grad(): module(*inputs)
+        with torch.no_grad():
+            module(*inputs)
     finally:
-        for hook in hooks: hook.remove()
+        for hook in hooks:
+            hook.remove()
     return total
 
 # %% ../nbs/05_coupling.ipynb #aa6a6261
@@ -107,20 +128,30 @@ class CSPDenseNet(nn.Module):
     """Cross-stage-partial dense sub-network (after Wang et al., CVPR Workshops 2020): stem, split, dense half, transition, merge.
 
     (B, channels_in, h, w) to (B, channels_out, h, w); the last convolution is zero-initialised."""
-    def __init__(self, channels_in: int, channels_out: int, width: int = 64, growth: int = 16, layers: int = 4,
-                 slope: float = .1):
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        width: int = 64,
+        growth: int = 16,
+        layers: int = 4,
+        slope: float = 0.1,
+    ):
         super().__init__()
-        if width % 2: raise ValueError(f"width is {width}; it must be even, to be split in two halves")
+        if width % 2:
+            raise ValueError(f"width is {width}; it must be even, to be split in two halves")
         half = width // 2
         self.stem = nn.Conv2d(channels_in, width, 3, padding=1)
-        self.dense = nn.ModuleList(nn.Conv2d(half + i*growth, growth, 3, padding=1) for i in range(layers))
-        self.transition = nn.Conv2d(half + layers*growth, half, 1)
+        self.dense = nn.ModuleList(nn.Conv2d(half + i * growth, growth, 3, padding=1) for i in range(layers))
+        self.transition = nn.Conv2d(half + layers * growth, half, 1)
         self.out = _zero(nn.Conv2d(width, channels_out, 3, padding=1))
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
         kept, worked = F.leaky_relu(self.stem(x), self.slope).chunk(2, 1)
-        for conv in self.dense: worked = torch.cat([worked, F.leaky_relu(conv(worked), self.slope)], 1)
+        for conv in self.dense:
+            worked = torch.cat([worked, F.leaky_relu(conv(worked), self.slope)], 1)
         return self.out(torch.cat([kept, F.leaky_relu(self.transition(worked), self.slope)], 1))
 
 # %% ../nbs/05_coupling.ipynb #9e55db0d
@@ -129,7 +160,8 @@ class Invertible1x1(nn.Module):
 
     W = P L (U + diag(sign * exp(d))), d within `clamp` of its start; it starts as a random rotation drawn from torch's global generator.
     `b`: (B, channels, h, w). Stands between couplings and has their interface."""
-    def __init__(self, channels: int, clamp: float = 1.):
+
+    def __init__(self, channels: int, clamp: float = 1.0):
         super().__init__()
         P, L, U = torch.linalg.lu(torch.linalg.qr(torch.randn(channels, channels, dtype=torch.float64))[0])
         d = U.diagonal()
@@ -141,7 +173,9 @@ class Invertible1x1(nn.Module):
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         d = self.start + self.clamp * torch.tanh(self.log_scale)
-        return self.lower.tril(-1) + torch.eye(len(d)).to(d), self.upper.triu(1) + torch.diag(self.sign * d.exp())
+        return self.lower.tril(-1) + torch.eye(len(d)).to(d), self.upper.triu(1) + torch.diag(
+            self.sign * d.exp()
+        )
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         "(a, b) to (a, W b)."
@@ -155,13 +189,14 @@ class Invertible1x1(nn.Module):
         return a, torch.linalg.solve_triangular(U, x, upper=True).view_as(b)
 
 # %% ../nbs/05_coupling.ipynb #a2225b90
-def randomise(module: nn.Module, generator: torch.Generator, scale: float = 1.) -> nn.Module:
+def randomise(module: nn.Module, generator: torch.Generator, scale: float = 1.0) -> nn.Module:
     "Fill every weight and bias with normal numbers of standard deviation `scale`/sqrt(inputs per output), in place; for tests."
     with torch.no_grad():
         for p in module.parameters():
             fan = p[0].numel() if p.ndim > 1 else p.numel()
-            p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p) * scale / fan**.5)
+            p.copy_(torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p) * scale / fan**0.5)
     return module
+
 
 def invertibility_error(transform: nn.Module, a: Tensor, b: Tensor, c: Tensor | None = None) -> float:
     "Largest round-trip error of `transform` on (a, b), as a share of the largest magnitude met on the way."

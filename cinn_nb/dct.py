@@ -18,7 +18,7 @@ from torch import Tensor
 def dct_matrix() -> np.ndarray:
     "The orthonormal 8-point DCT-II as a float64 (8, 8) matrix `D`; row u holds the wave of frequency u (Ahmed et al. 1974)."
     u, m = np.arange(8)[:, None], np.arange(8)[None]
-    return np.where(u == 0, math.sqrt(1/8), .5) * np.cos((2*m + 1) * u * math.pi / 16)
+    return np.where(u == 0, math.sqrt(1 / 8), 0.5) * np.cos((2 * m + 1) * u * math.pi / 16)
 
 # %% ../nbs/03_dct.ipynb #babbedb2
 def zigzag_order() -> tuple[tuple[int, int], ...]:
@@ -29,13 +29,17 @@ def zigzag_order() -> tuple[tuple[int, int], ...]:
         order += diagonal if s % 2 else diagonal[::-1]
     return tuple(order)
 
+
 ZIGZAG = zigzag_order()
 
 # %% ../nbs/03_dct.ipynb #201dd7d2
 @lru_cache(maxsize=None)
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
     D = dct_matrix()
-    return torch.tensor(np.stack([np.outer(D[u], D[v]) for u, v in ZIGZAG])[:, None], dtype=dtype, device=device)
+    return torch.tensor(
+        np.stack([np.outer(D[u], D[v]) for u, v in ZIGZAG])[:, None], dtype=dtype, device=device
+    )
+
 
 def block_dct(x: Tensor, level_shift: bool = True) -> Tensor:
     """Orthonormal 8x8 block DCT, coefficients in zigzag order.
@@ -44,7 +48,9 @@ def block_dct(x: Tensor, level_shift: bool = True) -> Tensor:
     With `level_shift`, 128 is subtracted first, as JPEG does (ITU-T T.81, A.3.1).
     Raises `ValueError` for another shape or an integer dtype."""
     if x.ndim != 4 or x.shape[-1] % 8 or x.shape[-2] % 8 or 0 in x.shape[-2:]:
-        raise ValueError(f"x has shape {tuple(x.shape)}; it must be (B, C, H, W) with H and W multiples of 8: crop or pad first")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}; it must be (B, C, H, W) with H and W multiples of 8: crop or pad first"
+        )
     if not x.is_floating_point():
         raise ValueError(f"x has dtype {x.dtype}; convert it first, for instance x.float()")
     B, C, H, W = x.shape
@@ -56,17 +62,25 @@ def block_idct(c: Tensor, level_shift: bool = True) -> Tensor:
     """Inverse of `block_dct`: (B, C*64, h, w) zigzag coefficients to (B, C, 8h, 8w) gray levels, not rounded or clipped.
 
     Raises `ValueError` when the channels are no multiple of 64."""
-    if c.ndim != 4 or c.shape[1] % 64: raise ValueError(f"c has shape {tuple(c.shape)}; it must be (B, C*64, h, w)")
+    if c.ndim != 4 or c.shape[1] % 64:
+        raise ValueError(f"c has shape {tuple(c.shape)}; it must be (B, C*64, h, w)")
     B, C64, h, w = c.shape
     x = F.conv_transpose2d(c.reshape(B * C64 // 64, 64, h, w), _basis(c.dtype, c.device), stride=8)
     return x.view(B, C64 // 64, 8 * h, 8 * w) + (128 if level_shift else 0)
 
 # %% ../nbs/03_dct.ipynb #9a285278
-LUMA_TABLE = np.array([
-    [16, 11, 10, 16,  24,  40,  51,  61], [12, 12, 14, 19,  26,  58,  60,  55],
-    [14, 13, 16, 24,  40,  57,  69,  56], [14, 17, 22, 29,  51,  87,  80,  62],
-    [18, 22, 37, 56,  68, 109, 103,  77], [24, 35, 55, 64,  81, 104, 113,  92],
-    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103,  99]])
+LUMA_TABLE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
 
 CHROMA_TABLE = np.full((8, 8), 99)
 CHROMA_TABLE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
@@ -86,5 +100,6 @@ def quality_table(quality: int | Tensor, table: np.ndarray = LUMA_TABLE) -> Tens
 # %% ../nbs/03_dct.ipynb #51a4de5b
 def low_frequency(K: int) -> tuple[int, ...]:
     "Zigzag numbers of the `K` lowest AC frequencies, `(1, ..., K)`. Raises `ValueError` unless 1 <= K <= 63."
-    if not 1 <= K <= 63: raise ValueError(f"K is {K}; an 8x8 block has 1 to 63 AC coefficients")
+    if not 1 <= K <= 63:
+        raise ValueError(f"K is {K}; an 8x8 block has 1 to 63 AC coefficients")
     return tuple(range(1, K + 1))

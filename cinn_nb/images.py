@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 import numpy as np
 import pydicom
-if TYPE_CHECKING: import torch
+
+if TYPE_CHECKING:
+    import torch
 from PIL import Image
 from .core import atomic_path, progress, repo_root
 
@@ -29,6 +31,7 @@ from .core import atomic_path, progress, repo_root
 @dataclass(frozen=True)
 class DicomInfo:
     "What the header of a DICOM image says about its values. `windows`: (centre, width) pairs; `spacing`: mm per pixel, (row, column)."
+
     modality: str
     bits_stored: int
     slope: float
@@ -38,23 +41,32 @@ class DicomInfo:
     spacing: tuple[float, float] | None
     frames: int
 
+
 def _dataset(source) -> pydicom.Dataset:
     "Read a DICOM file (a path or a binary file object) that holds an image; one kind of error for all that can be wrong."
-    if isinstance(source, (str, Path)) and not Path(source).is_file(): raise FileNotFoundError(f"no file {source}")
-    try: data = pydicom.dcmread(source)
-    except Exception as error: raise ValueError(f"{source} cannot be read as DICOM: {error}") from error
-    if "PixelData" not in data: raise ValueError(f"{source} is DICOM but holds no image (it may be truncated)")
+    if isinstance(source, (str, Path)) and not Path(source).is_file():
+        raise FileNotFoundError(f"no file {source}")
+    try:
+        data = pydicom.dcmread(source)
+    except Exception as error:
+        raise ValueError(f"{source} cannot be read as DICOM: {error}") from error
+    if "PixelData" not in data:
+        raise ValueError(f"{source} is DICOM but holds no image (it may be truncated)")
     return data
 
+
 def _stored(data: pydicom.Dataset, source) -> np.ndarray:
-    try: return data.pixel_array
-    except Exception as error: raise ValueError(f"the pixels of {source} cannot be decoded: {error}") from error
+    try:
+        return data.pixel_array
+    except Exception as error:
+        raise ValueError(f"the pixels of {source} cannot be decoded: {error}") from error
+
 
 def _mirror(data: pydicom.Dataset, slope: float, intercept: float) -> float:
     "Smallest plus largest value that the stored bits allow: total - v turns MONOCHROME1 into MONOCHROME2."
     bits = data.BitsStored
-    low, high = (-2**(bits-1), 2**(bits-1) - 1) if data.PixelRepresentation else (0, 2**bits - 1)
-    return slope*(low + high) + 2*intercept
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if data.PixelRepresentation else (0, 2**bits - 1)
+    return slope * (low + high) + 2 * intercept
 
 # %% ../nbs/01_images.ipynb #fa3cb4e1
 def read_dicom(path: str | Path, frame: int = 0) -> tuple[np.ndarray, DicomInfo]:
@@ -69,57 +81,77 @@ def read_dicom(path: str | Path, frame: int = 0) -> tuple[np.ndarray, DicomInfo]
     if "ModalityLUTSequence" in data:
         raise ValueError(f"{path} has a modality lookup table, which is not supported; store rescaled values")
     frames = int(data.get("NumberOfFrames") or 1)
-    if not 0 <= frame < frames: raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
+    if not 0 <= frame < frames:
+        raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
     slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
-    values = (_stored(data, path)[frame] if frames > 1 else _stored(data, path))*slope + intercept
+    values = (_stored(data, path)[frame] if frames > 1 else _stored(data, path)) * slope + intercept
     many = lambda tag: [float(v) for v in np.atleast_1d(data.get(tag) or [])]
     windows = tuple(zip(many("WindowCenter"), many("WindowWidth")))
     if kind == "MONOCHROME1":
         total = _mirror(data, slope, intercept)
         values, windows = total - values, tuple((total - c, w) for c, w in windows)
     spacing = data.get("PixelSpacing")
-    return values.astype(np.float32), DicomInfo(str(data.get("Modality", "")), int(data.BitsStored), slope,
-                                                intercept, kind, windows,
-                                                tuple(map(float, spacing)) if spacing else None, frames)
+    return values.astype(np.float32), DicomInfo(
+        str(data.get("Modality", "")),
+        int(data.BitsStored),
+        slope,
+        intercept,
+        kind,
+        windows,
+        tuple(map(float, spacing)) if spacing else None,
+        frames,
+    )
 
 # %% ../nbs/01_images.ipynb #44236f48
 def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     "Map centre - width/2 .. centre + width/2 to 0..255, clip what lies outside, round: uint8, the shape of `values`."
-    if not width > 0: raise ValueError(f"width is {width}; a window's width must be above 0")
-    scaled = (np.asarray(values, np.float64) - (centre - width/2))/width
-    return (np.clip(scaled, 0, 1)*255 + .5).astype(np.uint8)
+    if not width > 0:
+        raise ValueError(f"width is {width}; a window's width must be above 0")
+    scaled = (np.asarray(values, np.float64) - (centre - width / 2)) / width
+    return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 # %% ../nbs/01_images.ipynb #c5865056
 def saturation(image: np.ndarray) -> float:
     "Share (0..1) of the pixels of a uint8 image that are exactly 0 or 255."
     return float(np.mean((image == 0) | (image == 255)))
 
+
 SATURATION_GROUPS = ("<1 %", "1-10 %", "10-50 %", ">50 %")
+
 
 def saturation_group(share: float) -> str:
     "Saturation group of a share in 0..1, one of `SATURATION_GROUPS`: .01 and .1 open the next group, .5 is still '10-50 %'."
-    if not 0 <= share <= 1: raise ValueError(f"share is {share}; it must lie in 0..1")
-    return SATURATION_GROUPS[(share >= .01) + (share >= .1) + (share > .5)]
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; it must lie in 0..1")
+    return SATURATION_GROUPS[(share >= 0.01) + (share >= 0.1) + (share > 0.5)]
 
 # %% ../nbs/01_images.ipynb #74be0c48
-def put_back(values: np.ndarray, stego: np.ndarray, centre: float, width: float, step: float = 1.) -> np.ndarray:
+def put_back(
+    values: np.ndarray, stego: np.ndarray, centre: float, width: float, step: float = 1.0
+) -> np.ndarray:
     """Carry the 8-bit change stego - window(values) back to modality values: float32, each moved by a whole number of steps.
 
     `window` of the result equals `stego` wherever the value lies inside the window; values outside it stay as they are, so there
     the change is not carried. `step`: spacing of the values, the slope of the DICOM header. `ValueError` if the width is below
     255 steps (a gray level would then hold no value)."""
     if stego.dtype != np.uint8 or stego.shape != np.shape(values):
-        raise ValueError(f"stego is {stego.dtype} {stego.shape}; it must be uint8 with the shape of the values, {np.shape(values)}")
-    if width < 255*step:
-        raise ValueError(f"width is {width}; it must be at least 255 steps of {step} to hold every gray level")
+        raise ValueError(
+            f"stego is {stego.dtype} {stego.shape}; it must be uint8 with the shape of the values, {np.shape(values)}"
+        )
+    if width < 255 * step:
+        raise ValueError(
+            f"width is {width}; it must be at least 255 steps of {step} to hold every gray level"
+        )
     values = np.asarray(values, np.float64)
-    level = 255*(values - (centre - width/2))/width
-    residual = np.where((level >= -.5) & (level < 255.5), stego - window(values, centre, width).astype(float), 0)
-    steps = np.rint(residual*width/255/step)
-    moved = lambda steps: (values + steps*step).astype(np.float32)
-    for aside in (-1, 1):   # where rounding missed the level, the neighbouring step hits it
+    level = 255 * (values - (centre - width / 2)) / width
+    residual = np.where(
+        (level >= -0.5) & (level < 255.5), stego - window(values, centre, width).astype(float), 0
+    )
+    steps = np.rint(residual * width / 255 / step)
+    moved = lambda steps: (values + steps * step).astype(np.float32)
+    for aside in (-1, 1):  # where rounding missed the level, the neighbouring step hits it
         missed = (residual != 0) & (window(moved(steps), centre, width) != stego)
-        steps = steps + aside*(missed & (window(moved(steps + aside), centre, width) == stego))
+        steps = steps + aside * (missed & (window(moved(steps + aside), centre, width) == stego))
     return moved(steps)
 
 # %% ../nbs/01_images.ipynb #8a43ec1a
@@ -130,18 +162,27 @@ def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     old, info = read_dicom(like)
     data = _dataset(like)
     if info.frames != 1 or np.shape(values) != old.shape:
-        raise ValueError(f"values have shape {np.shape(values)}; {like} holds {info.frames} frame(s) of {old.shape}")
-    if info.photometric == "MONOCHROME1": values = _mirror(data, info.slope, info.intercept) - np.asarray(values)
-    stored = np.rint((np.asarray(values, np.float64) - info.intercept)/info.slope)
+        raise ValueError(
+            f"values have shape {np.shape(values)}; {like} holds {info.frames} frame(s) of {old.shape}"
+        )
+    if info.photometric == "MONOCHROME1":
+        values = _mirror(data, info.slope, info.intercept) - np.asarray(values)
+    stored = np.rint((np.asarray(values, np.float64) - info.intercept) / info.slope)
     signed = data.PixelRepresentation
-    low, high = (-2**(info.bits_stored - 1), 2**(info.bits_stored - 1) - 1) if signed else (0,
-        2**info.bits_stored - 1)
+    low, high = (
+        (-(2 ** (info.bits_stored - 1)), 2 ** (info.bits_stored - 1) - 1)
+        if signed
+        else (0, 2**info.bits_stored - 1)
+    )
     if stored.min() < low or stored.max() > high:
-        raise ValueError(f"stored values would run {stored.min():.0f}..{stored.max():.0f}; {like} holds {low}..{high}; clip the values first")
-    dtype = np.dtype(f"{'i' if signed else 'u'}{data.BitsAllocated//8}")
+        raise ValueError(
+            f"stored values would run {stored.min():.0f}..{stored.max():.0f}; {like} holds {low}..{high}; clip the values first"
+        )
+    dtype = np.dtype(f"{'i' if signed else 'u'}{data.BitsAllocated // 8}")
     data.set_pixel_data(stored.astype(dtype), info.photometric, info.bits_stored)
     data.ImageType = ["DERIVED", *list(data.get("ImageType") or ["", "SECONDARY"])[1:]]
-    with atomic_path(path) as tmp: data.save_as(tmp, enforce_file_format=True)
+    with atomic_path(path) as tmp:
+        data.save_as(tmp, enforce_file_format=True)
 
 # %% ../nbs/01_images.ipynb #2709ec82
 def read_dicom_rgb(path: str | Path, frame: int = 0) -> np.ndarray:
@@ -150,10 +191,13 @@ def read_dicom_rgb(path: str | Path, frame: int = 0) -> np.ndarray:
     if data.PhotometricInterpretation.startswith("MONOCHROME"):
         raise ValueError(f"{path} is a gray image; use read_dicom()")
     frames = int(data.get("NumberOfFrames") or 1)
-    if not 0 <= frame < frames: raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
+    if not 0 <= frame < frames:
+        raise ValueError(f"frame is {frame}; {path} has frames 0..{frames - 1}")
     pixels = _stored(data, path)
-    if frames > 1: pixels = pixels[frame]
-    if data.PhotometricInterpretation == "PALETTE COLOR": pixels = pydicom.pixels.apply_color_lut(pixels, data)
+    if frames > 1:
+        pixels = pixels[frame]
+    if data.PhotometricInterpretation == "PALETTE COLOR":
+        pixels = pydicom.pixels.apply_color_lut(pixels, data)
     return (pixels >> 8 if pixels.dtype == np.uint16 else pixels).astype(np.uint8)
 
 # %% ../nbs/01_images.ipynb #f154122e
@@ -161,7 +205,9 @@ def to_gray(array: np.ndarray) -> np.ndarray:
     """uint8 (H, W) or (H, W, 3) in; uint8 (H, W) out, by Pillow's `convert("L")` (ITU-R BT.601 luma weights)."""
     array = np.asarray(array)
     if array.dtype != np.uint8 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3):
-        raise ValueError(f"image has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3); use window() for deeper images")
+        raise ValueError(
+            f"image has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3); use window() for deeper images"
+        )
     return array if array.ndim == 2 else np.asarray(Image.fromarray(array).convert("L"))
 
 # %% ../nbs/01_images.ipynb #8b9863b5
@@ -170,24 +216,29 @@ def read_image(path: str | Path) -> np.ndarray:
 
     `FileNotFoundError` for a wrong path; `ValueError` for anything that is not one whole image of 8 or 16 bits."""
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"no file {path}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
     try:
         with Image.open(path) as image:
-            if image.format == "PNG": image.verify()   # every chunk and its checksum; load() forgives the last ones
+            if image.format == "PNG":
+                image.verify()  # every chunk and its checksum; load() forgives the last ones
         with Image.open(path) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise ValueError(f"it holds {image.n_frames} images, cut one out first")
             image.load()
             if image.mode.startswith("I;16") or image.mode == "I" and image.format == "PNG":
                 return np.asarray(image).astype(np.uint16)
-            if image.mode in ("I", "F"): raise ValueError(f"pixel type {image.mode}, window it to 8 bits first")
-            if image.mode in ("1", "LA"): image = image.convert("L")
+            if image.mode in ("I", "F"):
+                raise ValueError(f"pixel type {image.mode}, window it to 8 bits first")
+            if image.mode in ("1", "LA"):
+                image = image.convert("L")
             return np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 # %% ../nbs/01_images.ipynb #9f4be6a4
 LOSSLESS = (".png", ".tif", ".tiff")
+
 
 def write_image(path: str | Path, array: np.ndarray) -> None:
     """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG or TIFF by the suffix; the file appears whole or not at all.
@@ -197,25 +248,37 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
     if path.suffix.lower() not in LOSSLESS:
         raise ValueError(f"{path} would not be written without loss; use one of {', '.join(LOSSLESS)}")
     gray, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
-    if not (array.dtype == np.uint8 and (gray or colour) or array.dtype == np.uint16 and gray) or not array.size:
-        raise ValueError(f"array has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3), or uint16 (H, W)")
-    with atomic_path(path) as tmp: Image.fromarray(array).save(tmp)
+    if (
+        not (array.dtype == np.uint8 and (gray or colour) or array.dtype == np.uint16 and gray)
+        or not array.size
+    ):
+        raise ValueError(
+            f"array has dtype {array.dtype} and shape {array.shape}; give uint8 (H, W) or (H, W, 3), or uint16 (H, W)"
+        )
+    with atomic_path(path) as tmp:
+        Image.fromarray(array).save(tmp)
 
 # %% ../nbs/01_images.ipynb #65783cde
 def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     "A NIfTI volume: scaled values, float32 (X, Y, Z), and its affine, float64 (4, 4). Needs nibabel."
     import nibabel
-    if not Path(path).is_file(): raise FileNotFoundError(f"no file {path}")
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
     try:
         volume = nibabel.load(path)
         return volume.get_fdata(dtype=np.float32), volume.affine
-    except Exception as error: raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
+
 
 def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray) -> None:
     "Write a volume with its affine as .nii or .nii.gz, in the volume's own dtype; whole file or none. Needs nibabel."
     import gzip
     import nibabel
-    if not str(path).endswith((".nii", ".nii.gz")): raise ValueError(f"{path} must end in .nii or .nii.gz")
+
+    if not str(path).endswith((".nii", ".nii.gz")):
+        raise ValueError(f"{path} must end in .nii or .nii.gz")
     data = nibabel.Nifti1Image(volume, affine).to_bytes()
     with atomic_path(path) as tmp:
         tmp.write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
@@ -223,180 +286,247 @@ def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray) -> Non
 # %% ../nbs/01_images.ipynb #7595ba67
 def _noise(rng: np.random.Generator, size: int, low: float, high: float) -> np.ndarray:
     "Gaussian random field (size, size), mean 0, deviation 1, with detail between `low` and `high` cycles per image."
-    f = np.hypot(*np.meshgrid(np.fft.fftfreq(size, 1/size), np.fft.rfftfreq(size, 1/size), indexing="ij"))
-    band = np.exp(-(f/high)**2)*(1 - np.exp(-(f/low)**2))
-    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size)))*band, s=(size, size))
-    return field/(field.std() + 1e-9)
+    f = np.hypot(*np.meshgrid(np.fft.fftfreq(size, 1 / size), np.fft.rfftfreq(size, 1 / size), indexing="ij"))
+    band = np.exp(-((f / high) ** 2)) * (1 - np.exp(-((f / low) ** 2)))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * band, s=(size, size))
+    return field / (field.std() + 1e-9)
+
 
 def _axes(rng: np.random.Generator, size: int, warp: float) -> tuple[np.ndarray, np.ndarray]:
     "Coordinates x (right) and y (down) in -1..1, gently bent, so that no organ is a perfect ellipse."
-    y, x = np.mgrid[-1:1:size*1j, -1:1:size*1j]
-    return x + warp*_noise(rng, size, 1, 3), y + warp*_noise(rng, size, 1, 3)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    return x + warp * _noise(rng, size, 1, 3), y + warp * _noise(rng, size, 1, 3)
 
-def _oval(x, y, cx, cy, a, b, angle=0., soft=.02):
+
+def _oval(x, y, cx, cy, a, b, angle=0.0, soft=0.02):
     "Soft mask of an ellipse, 1 inside, 0 outside: centre (cx, cy), half axes a and b, turned by `angle` degrees."
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    u, v = (x - cx)*c + (y - cy)*s, (y - cy)*c - (x - cx)*s
-    return np.clip((1 - np.hypot(u/a, v/b))*min(a, b)/soft + .5, 0, 1)
+    u, v = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s
+    return np.clip((1 - np.hypot(u / a, v / b)) * min(a, b) / soft + 0.5, 0, 1)
+
 
 def _paint(canvas, mask, value):
     "Blend `value` over the canvas, in place, where the mask is 1."
-    canvas += mask*(value - canvas)
+    canvas += mask * (value - canvas)
 
 # %% ../nbs/01_images.ipynb #fd40012d
 def _head(rng, size, t):
     "A head slice painted with the tissue values t: air, scalp, skull, csf, grey, white, falx, spot (calcified or not)."
-    x, y = _axes(rng, size, .012)
+    x, y = _axes(rng, size, 0.012)
     image = np.full((size, size), float(t["air"]))
-    _paint(image, _oval(x, y, 0, 0, .72, .90), t["scalp"])
-    _paint(image, _oval(x, y, 0, 0, .68, .86), t["skull"])
-    brain = _oval(x, y, 0, .01, .61, .79)
+    _paint(image, _oval(x, y, 0, 0, 0.72, 0.90), t["scalp"])
+    _paint(image, _oval(x, y, 0, 0, 0.68, 0.86), t["skull"])
+    brain = _oval(x, y, 0, 0.01, 0.61, 0.79)
     _paint(image, brain, t["csf"])
     folds = np.abs(_noise(rng, size, 5, 9))
-    deep = _oval(x, y, 0, .01, .42, .58, soft=.25)
-    _paint(image, _oval(x, y, 0, .01, .60, .78)*np.clip(folds*7*(1 + 5*deep) - .25, 0, 1), t["grey"])
-    _paint(image, _oval(x, y, 0, .01, .53, .71, soft=.06)*np.clip((folds - .55 + .6*deep)*5, 0, 1), t["white"])
+    deep = _oval(x, y, 0, 0.01, 0.42, 0.58, soft=0.25)
+    _paint(
+        image, _oval(x, y, 0, 0.01, 0.60, 0.78) * np.clip(folds * 7 * (1 + 5 * deep) - 0.25, 0, 1), t["grey"]
+    )
+    _paint(
+        image,
+        _oval(x, y, 0, 0.01, 0.53, 0.71, soft=0.06) * np.clip((folds - 0.55 + 0.6 * deep) * 5, 0, 1),
+        t["white"],
+    )
     for side in (-1, 1):
-        _paint(image, _oval(x, y, side*.21, .08, .07, .11, side*15, .03), t["grey"])                 # thalamus
-        _paint(image, _oval(x, y, side*.25, -.10, .045, .13, -side*12, .03), t["grey"])              # striatum
-        _paint(image, _oval(x, y, side*(.09 + .05*np.abs(y)), -.20, .045, .17, -side*14), t["csf"])  # frontal horn
+        _paint(image, _oval(x, y, side * 0.21, 0.08, 0.07, 0.11, side * 15, 0.03), t["grey"])  # thalamus
+        _paint(image, _oval(x, y, side * 0.25, -0.10, 0.045, 0.13, -side * 12, 0.03), t["grey"])  # striatum
+        _paint(
+            image, _oval(x, y, side * (0.09 + 0.05 * np.abs(y)), -0.20, 0.045, 0.17, -side * 14), t["csf"]
+        )  # frontal horn
         # occipital horn
-        _paint(image, _oval(x, y, side*.20, .36, .04, .15, side*24), t["csf"])
+        _paint(image, _oval(x, y, side * 0.20, 0.36, 0.04, 0.15, side * 24), t["csf"])
         # choroid plexus
-        _paint(image, _oval(x, y, side*.19, .31, .022, .03), t["spot"])
+        _paint(image, _oval(x, y, side * 0.19, 0.31, 0.022, 0.03), t["spot"])
     # third ventricle
-    _paint(image, _oval(x, y, 0, .06, .014, .10, 0, .015), t["csf"])
-    _paint(image, _oval(x, y, 0, .20, .018, .02), t["spot"])                                         # pineal gland
-    for cy in (-.6, .62): _paint(image, brain*_oval(x, y, 0, cy, .009, .17, 0, .012), t["falx"])
+    _paint(image, _oval(x, y, 0, 0.06, 0.014, 0.10, 0, 0.015), t["csf"])
+    _paint(image, _oval(x, y, 0, 0.20, 0.018, 0.02), t["spot"])  # pineal gland
+    for cy in (-0.6, 0.62):
+        _paint(image, brain * _oval(x, y, 0, cy, 0.009, 0.17, 0, 0.012), t["falx"])
     return image
 
+
 def _head_ct(rng, size):
-    image = _head(rng, size, dict(air=-1000, scalp=25, skull=1100, csf=7, grey=38, white=29, spot=120, falx=52))
-    return window(image + 3.5*_noise(rng, size, size/16, size/3), 40, 80)
+    image = _head(
+        rng, size, dict(air=-1000, scalp=25, skull=1100, csf=7, grey=38, white=29, spot=120, falx=52)
+    )
+    return window(image + 3.5 * _noise(rng, size, size / 16, size / 3), 40, 80)
+
 
 def _mr_brain(rng, size):
     image = _head(rng, size, dict(air=0, scalp=205, skull=22, csf=38, grey=104, white=150, spot=70, falx=80))
-    image = image*np.clip(1 + .12*_noise(rng, size, .5, 1.5), .7, 1.3)*(1 + .03*_noise(rng, size, 3, size/4))
-    real, imaginary = 4.5*rng.standard_normal((2, size, size))
-    return np.clip(np.hypot(image + real, imaginary) + .5, 0, 255).astype(np.uint8)
+    image = (
+        image
+        * np.clip(1 + 0.12 * _noise(rng, size, 0.5, 1.5), 0.7, 1.3)
+        * (1 + 0.03 * _noise(rng, size, 3, size / 4))
+    )
+    real, imaginary = 4.5 * rng.standard_normal((2, size, size))
+    return np.clip(np.hypot(image + real, imaginary) + 0.5, 0, 255).astype(np.uint8)
 
 # %% ../nbs/01_images.ipynb #cb4927ca
 def _abdomen(rng, size):
-    x, y = _axes(rng, size, .02)
-    image = np.full((size, size), -1000.)
-    _paint(image, _oval(x, y, 0, 0, .93, .72), -95)                                                  # fat
-    _paint(image, _oval(x, y, 0, .01, .82, .61), 55)                                                 # muscle
-    inside = _oval(x, y, 0, -.04, .75, .53)
+    x, y = _axes(rng, size, 0.02)
+    image = np.full((size, size), -1000.0)
+    _paint(image, _oval(x, y, 0, 0, 0.93, 0.72), -95)  # fat
+    _paint(image, _oval(x, y, 0, 0.01, 0.82, 0.61), 55)  # muscle
+    inside = _oval(x, y, 0, -0.04, 0.75, 0.53)
     _paint(image, inside, -90)
     # liver and its vessels
-    _paint(image, inside*_oval(x, y, -.40, -.14, .36, .34, 20), 105 + 7*_noise(rng, size, 12, 40))
-    _paint(image, _oval(x, y, -.40, -.14, .29, .27, 20, .1)*np.clip(1.2 - np.abs(_noise(rng, size, 4, 8))*12, 0,
-        1), 150)
-    _paint(image, inside*_oval(x, y, .50, -.18, .19, .16, -30), 115)                                 # spleen
+    _paint(image, inside * _oval(x, y, -0.40, -0.14, 0.36, 0.34, 20), 105 + 7 * _noise(rng, size, 12, 40))
+    _paint(
+        image,
+        _oval(x, y, -0.40, -0.14, 0.29, 0.27, 20, 0.1)
+        * np.clip(1.2 - np.abs(_noise(rng, size, 4, 8)) * 12, 0, 1),
+        150,
+    )
+    _paint(image, inside * _oval(x, y, 0.50, -0.18, 0.19, 0.16, -30), 115)  # spleen
     # stomach and the air in it
-    _paint(image, _oval(x, y, .16, -.30, .20, .12, 10), 45)
-    _paint(image, _oval(x, y, .16, -.35, .15, .05, 6), -850)
-    for cx, cy in zip(rng.uniform(-.12, .5, 9), rng.uniform(-.1, .22, 9)):                           # bowel
-        _paint(image, inside*_oval(x, y, cx, cy, .085, .07), 70)
-        _paint(image, inside*_oval(x, y, cx, cy, .055, .045, 0, .03), 25)
+    _paint(image, _oval(x, y, 0.16, -0.30, 0.20, 0.12, 10), 45)
+    _paint(image, _oval(x, y, 0.16, -0.35, 0.15, 0.05, 6), -850)
+    for cx, cy in zip(rng.uniform(-0.12, 0.5, 9), rng.uniform(-0.1, 0.22, 9)):  # bowel
+        _paint(image, inside * _oval(x, y, cx, cy, 0.085, 0.07), 70)
+        _paint(image, inside * _oval(x, y, cx, cy, 0.055, 0.045, 0, 0.03), 25)
     for side in (-1, 1):
-        _paint(image, _oval(x, y, side*.40, .26, .13, .17, side*25), 170)                            # kidneys
-        _paint(image, _oval(x, y, side*.36, .26, .05, .08, side*25), 20)
-        _paint(image, _oval(x, y, side*.20, .44, .14, .09, -side*12), 60)
+        _paint(image, _oval(x, y, side * 0.40, 0.26, 0.13, 0.17, side * 25), 170)  # kidneys
+        _paint(image, _oval(x, y, side * 0.36, 0.26, 0.05, 0.08, side * 25), 20)
+        _paint(image, _oval(x, y, side * 0.20, 0.44, 0.14, 0.09, -side * 12), 60)
         # ribs, cut across
         for turn in (-45, -15, 15, 45):
-            cx, cy = side*.785*np.cos(np.radians(turn)), .57*np.sin(np.radians(turn))
-            _paint(image, _oval(x, y, cx, cy, .022, .05, side*turn), 380)
+            cx, cy = side * 0.785 * np.cos(np.radians(turn)), 0.57 * np.sin(np.radians(turn))
+            _paint(image, _oval(x, y, cx, cy, 0.022, 0.05, side * turn), 380)
     # aorta, vena cava
-    _paint(image, _oval(x, y, .07, .15, .06, .06), 210)
-    _paint(image, _oval(x, y, -.10, .14, .065, .05), 160)
-    _paint(image, _oval(x, y, 0, .33, .15, .12), 420)                                                # spine
-    _paint(image, _oval(x, y, 0, .33, .125, .095), 190 + 30*_noise(rng, size, 15, 50))
-    _paint(image, _oval(x, y, 0, .56, .035, .10), 450)
-    _paint(image, _oval(x, y, 0, .48, .06, .045), 25)
-    return window(image + 9*_noise(rng, size, size/16, size/3), 40, 400)
+    _paint(image, _oval(x, y, 0.07, 0.15, 0.06, 0.06), 210)
+    _paint(image, _oval(x, y, -0.10, 0.14, 0.065, 0.05), 160)
+    _paint(image, _oval(x, y, 0, 0.33, 0.15, 0.12), 420)  # spine
+    _paint(image, _oval(x, y, 0, 0.33, 0.125, 0.095), 190 + 30 * _noise(rng, size, 15, 50))
+    _paint(image, _oval(x, y, 0, 0.56, 0.035, 0.10), 450)
+    _paint(image, _oval(x, y, 0, 0.48, 0.06, 0.045), 25)
+    return window(image + 9 * _noise(rng, size, size / 16, size / 3), 40, 400)
 
 # %% ../nbs/01_images.ipynb #f722d42c
 def _ribs(x, y):
     "Ribs of the side x > 0: nine behind, falling slowly outward, and nine in front, falling inward."
-    u, out = x/.85, np.zeros_like(x)
+    u, out = x / 0.85, np.zeros_like(x)
     for i in range(9):
-        for start, slope, curve, gain in ((-.78, -.30, .62, 15), (-.40, .62, -.18, 8)):
-            off = y - (start + .165*i + slope*u + curve*u**2)
-            out += gain*(np.clip(1.4 - np.abs(off)/.03, 0, 1)
-                         + .5*np.clip(1 - np.abs(np.abs(off) - .032)/.012, 0, 1))
-    return out*np.clip((x - .1)/.05, 0, 1)*np.clip((.86 - x)/.04, 0, 1)*np.clip((.72 - y)/.2, 0,
-        1)*np.clip((y + .75)/.06, 0, 1)
+        for start, slope, curve, gain in ((-0.78, -0.30, 0.62, 15), (-0.40, 0.62, -0.18, 8)):
+            off = y - (start + 0.165 * i + slope * u + curve * u**2)
+            out += gain * (
+                np.clip(1.4 - np.abs(off) / 0.03, 0, 1)
+                + 0.5 * np.clip(1 - np.abs(np.abs(off) - 0.032) / 0.012, 0, 1)
+            )
+    return (
+        out
+        * np.clip((x - 0.1) / 0.05, 0, 1)
+        * np.clip((0.86 - x) / 0.04, 0, 1)
+        * np.clip((0.72 - y) / 0.2, 0, 1)
+        * np.clip((y + 0.75) / 0.06, 0, 1)
+    )
+
 
 def _chest(rng, size):
-    x, y = _axes(rng, size, .008)
-    body = np.maximum(_oval(x, y, 0, 1.0, 1.12, 1.72, 0, .10), _oval(x, y, 0, -1.0, .20, .5, 0, .10))
-    for side in (-1, 1): body = np.maximum(body, _oval(x, y, side*.46, .05, .46, .62, side*14, .08))
+    x, y = _axes(rng, size, 0.008)
+    body = np.maximum(_oval(x, y, 0, 1.0, 1.12, 1.72, 0, 0.10), _oval(x, y, 0, -1.0, 0.20, 0.5, 0, 0.10))
+    for side in (-1, 1):
+        body = np.maximum(body, _oval(x, y, side * 0.46, 0.05, 0.46, 0.62, side * 14, 0.08))
     lungs = np.zeros_like(x)
     for side in (-1, 1):
-        dome = _oval(x, y, side*.50, 1.02 + .05*side, .60, .46, 0, .03)
-        lungs = np.maximum(lungs, np.minimum(_oval(x, y, side*(.43 + .06*y), .16, .36, .92, -5*side, .06),
-                                             1 - dome))
-    hila = np.exp(-((np.abs(x) - .2)/.22)**2 - ((y - .02)/.35)**2)
-    fine, coarse = (np.clip(1 - np.abs(_noise(rng, size, *band))*4, 0, 1) for band in ((12, 30), (4, 10)))
-    heart = np.maximum(_oval(x, y, .13, .46, .36, .27, 28, .05), _oval(x, y, .02, -.1, .15, .62, 0, .06))
-    depth = body*(128 - 10*y + 16*x**2 + 5*_noise(rng, size, 2, 10))
-    depth -= lungs*(78 - 10*y - 22*hila - 24*coarse*(.15 + hila) - 10*fine*(.3 + hila) - 3*_noise(rng, size, 10,
-        60))
-    depth += body*heart*(18 + 52*lungs) + body*_oval(x, y, 0, .1, .085, 1.6, 0, .04)*(20 + 6*np.cos(45*y))
+        dome = _oval(x, y, side * 0.50, 1.02 + 0.05 * side, 0.60, 0.46, 0, 0.03)
+        lungs = np.maximum(
+            lungs,
+            np.minimum(_oval(x, y, side * (0.43 + 0.06 * y), 0.16, 0.36, 0.92, -5 * side, 0.06), 1 - dome),
+        )
+    hila = np.exp(-(((np.abs(x) - 0.2) / 0.22) ** 2) - ((y - 0.02) / 0.35) ** 2)
+    fine, coarse = (np.clip(1 - np.abs(_noise(rng, size, *band)) * 4, 0, 1) for band in ((12, 30), (4, 10)))
+    heart = np.maximum(
+        _oval(x, y, 0.13, 0.46, 0.36, 0.27, 28, 0.05), _oval(x, y, 0.02, -0.1, 0.15, 0.62, 0, 0.06)
+    )
+    depth = body * (128 - 10 * y + 16 * x**2 + 5 * _noise(rng, size, 2, 10))
+    depth -= lungs * (
+        78
+        - 10 * y
+        - 22 * hila
+        - 24 * coarse * (0.15 + hila)
+        - 10 * fine * (0.3 + hila)
+        - 3 * _noise(rng, size, 10, 60)
+    )
+    depth += body * heart * (18 + 52 * lungs) + body * _oval(x, y, 0, 0.1, 0.085, 1.6, 0, 0.04) * (
+        20 + 6 * np.cos(45 * y)
+    )
     # and clavicles
-    for side in (-1, 1): depth += body*(_ribs(side*x, y) + 26*_oval(x, y, side*.44, -.62, .38, .03, -12*side))
-    image = 12 + 243*np.clip(depth/215, 0, 1)**1.1
-    return np.clip(image + 2.5*rng.standard_normal((size, size)) + .5, 0, 255).astype(np.uint8)
+    for side in (-1, 1):
+        depth += body * (_ribs(side * x, y) + 26 * _oval(x, y, side * 0.44, -0.62, 0.38, 0.03, -12 * side))
+    image = 12 + 243 * np.clip(depth / 215, 0, 1) ** 1.1
+    return np.clip(image + 2.5 * rng.standard_normal((size, size)) + 0.5, 0, 255).astype(np.uint8)
 
 # %% ../nbs/01_images.ipynb #1a27610d
 def _echo(rng, n):
     "Echo of a fan in probe coordinates: (n, n) gray levels, depth down, angle across."
-    d, a = np.mgrid[0:1:n*1j, -1:1:n*1j]
-    bend = d + .03*d*_noise(rng, n, 1, 4)
-    level = -14 - 10*d**2 + 2.5*_noise(rng, n, 2, 8) + 1.5*_noise(rng, n, 8, 20)                     # decibels
+    d, a = np.mgrid[0 : 1 : n * 1j, -1 : 1 : n * 1j]
+    bend = d + 0.03 * d * _noise(rng, n, 1, 4)
+    level = -14 - 10 * d**2 + 2.5 * _noise(rng, n, 2, 8) + 1.5 * _noise(rng, n, 8, 20)  # decibels
     # layers, diaphragm
-    for depth, gain, thick in ((.06, 10, .008), (.12, 12, .006), (.17, 9, .01), (.78, 20, .012)):
-        level += gain*np.exp(-((bend - depth - (.10*a**2 if depth > .5 else 0))/thick)**2)
+    for depth, gain, thick in ((0.06, 10, 0.008), (0.12, 12, 0.006), (0.17, 9, 0.01), (0.78, 20, 0.012)):
+        level += gain * np.exp(-(((bend - depth - (0.10 * a**2 if depth > 0.5 else 0)) / thick) ** 2))
     # cysts, brighter behind
     for _ in range(3):
-        ca, cd, ra, rd = rng.uniform(-.6, .6), rng.uniform(.3, .65), rng.uniform(.08, .22), rng.uniform(.05, .1)
-        level -= 32*_oval(a, bend, ca, cd, ra, rd, 0, .015)
-        level += 6*np.clip(1 - np.abs(a - ca)/ra, 0, 1)*(d > cd + rd)*np.exp(-np.maximum(d - cd - rd, 0)/.15)
-    level -= 8*(d > .80)
+        ca, cd, ra, rd = (
+            rng.uniform(-0.6, 0.6),
+            rng.uniform(0.3, 0.65),
+            rng.uniform(0.08, 0.22),
+            rng.uniform(0.05, 0.1),
+        )
+        level -= 32 * _oval(a, bend, ca, cd, ra, rd, 0, 0.015)
+        level += (
+            6
+            * np.clip(1 - np.abs(a - ca) / ra, 0, 1)
+            * (d > cd + rd)
+            * np.exp(-np.maximum(d - cd - rd, 0) / 0.15)
+        )
+    level -= 8 * (d > 0.80)
     # the beam: sharp in depth
-    blur = np.exp(-(np.fft.fftfreq(n)[:, None]*n/150)**2 - (np.fft.rfftfreq(n)*n/70)**2)
-    phasor = [np.fft.irfft2(np.fft.rfft2(part)*blur, s=(n, n)) for part in rng.standard_normal((2, n, n))]
+    blur = np.exp(-((np.fft.fftfreq(n)[:, None] * n / 150) ** 2) - (np.fft.rfftfreq(n) * n / 70) ** 2)
+    phasor = [np.fft.irfft2(np.fft.rfft2(part) * blur, s=(n, n)) for part in rng.standard_normal((2, n, n))]
     speckle = np.hypot(*phasor)
-    return np.clip(255*(level + 20*np.log10(speckle/np.sqrt(np.mean(speckle**2)) + 1e-3) + 42)/52, 0, 255)
+    return np.clip(
+        255 * (level + 20 * np.log10(speckle / np.sqrt(np.mean(speckle**2)) + 1e-3) + 42) / 52, 0, 255
+    )
+
 
 def _ultrasound(rng, size):
     n = max(size, 16)
     echo = _echo(rng, n)
-    y, x = np.mgrid[0:1:size*1j, -.5:.5:size*1j]
-    depth, angle = (np.hypot(x, y + .22) - .26)/.90, np.arctan2(x, y + .22)/np.radians(34)
-    i, j = np.clip(depth*(n - 1), 0, n - 1.001), np.clip((angle + 1)/2*(n - 1), 0, n - 1.001)
+    y, x = np.mgrid[0 : 1 : size * 1j, -0.5 : 0.5 : size * 1j]
+    depth, angle = (np.hypot(x, y + 0.22) - 0.26) / 0.90, np.arctan2(x, y + 0.22) / np.radians(34)
+    i, j = np.clip(depth * (n - 1), 0, n - 1.001), np.clip((angle + 1) / 2 * (n - 1), 0, n - 1.001)
     i0, j0 = i.astype(int), j.astype(int)
     u, v = i - i0, j - j0
-    fan = (echo[i0, j0]*(1-u) + echo[i0+1, j0]*u)*(1-v) + (echo[i0, j0+1]*(1-u) + echo[i0+1, j0+1]*u)*v
-    return np.where((depth >= 0) & (depth <= 1) & (np.abs(angle) <= 1), fan + .5, 0).astype(np.uint8)
+    fan = (echo[i0, j0] * (1 - u) + echo[i0 + 1, j0] * u) * (1 - v) + (
+        echo[i0, j0 + 1] * (1 - u) + echo[i0 + 1, j0 + 1] * u
+    ) * v
+    return np.where((depth >= 0) & (depth <= 1) & (np.abs(angle) <= 1), fan + 0.5, 0).astype(np.uint8)
 
 # %% ../nbs/01_images.ipynb #7e71578e
 PHANTOMS = ("head_ct", "chest", "mr_brain", "abdomen", "ultrasound")
+
 
 def phantom(kind: str, size: int = 256, seed: int = 0) -> np.ndarray:
     """A generated, anatomical-looking image: uint8 (size, size), the same for the same kind, size and seed.
 
     Kinds: `PHANTOMS`. A drawing for tests and teaching, no patient and no scanner behind it."""
-    if kind not in PHANTOMS: raise ValueError(f"kind is {kind!r}; it must be one of {PHANTOMS}")
-    if size < 8: raise ValueError(f"size is {size}; it must be at least 8, one block")
-    draw = dict(head_ct=_head_ct, chest=_chest, mr_brain=_mr_brain, abdomen=_abdomen, ultrasound=_ultrasound)[kind]
+    if kind not in PHANTOMS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {PHANTOMS}")
+    if size < 8:
+        raise ValueError(f"size is {size}; it must be at least 8, one block")
+    draw = dict(head_ct=_head_ct, chest=_chest, mr_brain=_mr_brain, abdomen=_abdomen, ultrasound=_ultrasound)[
+        kind
+    ]
     return draw(np.random.default_rng([seed, PHANTOMS.index(kind)]), size)
 
 # %% ../nbs/01_images.ipynb #5ebc2b70
 @dataclass(frozen=True)
 class Embedded:
     "An image that is on every machine. `load`: how it is made; `train_ok`: False if its person is in the test or validation split."
+
     name: str
     modality: str
     group: str
@@ -407,48 +537,146 @@ class Embedded:
     attribution: str
     train_ok: bool = True
 
+
 _PYDICOM, _SKIMAGE = "data/test_files/", "data/"
 _DICOM_TESTS = "test file of pydicom, its authors and contributors"
 
 EMBEDDED = (
-    Embedded("ct_head", "ct", "pydicom-ct-head", "pydicom", _PYDICOM + "J2K_pixelrep_mismatch.dcm",
-             "window 40 100", "MIT", _DICOM_TESTS),
-    Embedded("ct_spine_small", "ct", "pydicom-ct-small", "pydicom", _PYDICOM + "CT_small.dcm", "window 40 400",
-             "MIT", _DICOM_TESTS),
-    Embedded("mr_abdomen", "mri", "mri-liver", "pydicom", _PYDICOM + "examples_overlay.dcm", "window 450 790",
-             "MIT", _DICOM_TESTS, train_ok=False),
-    Embedded("mr_small", "mri", "pydicom-mr-small", "pydicom", _PYDICOM + "MR_small.dcm", "window 600 1600",
-             "MIT", _DICOM_TESTS),
-    Embedded("us_lymph_node", "ultrasound", "pydicom-us-lymph-node", "pydicom", _PYDICOM
-             + "examples_jpeg2k.dcm", "colour", "MIT", _DICOM_TESTS),
-    Embedded("us_sector", "ultrasound", "pydicom-us-sector", "pydicom", _PYDICOM + "examples_palette.dcm",
-             "colour", "MIT", _DICOM_TESTS),
-    Embedded("us_heart", "ultrasound", "pydicom-us-heart", "pydicom", _PYDICOM + "examples_ybr_color.dcm",
-             "colour", "MIT", _DICOM_TESTS),
-    Embedded("fundus", "fundus", "fundus-haggstrom", "skimage", _SKIMAGE + "retina.jpg", "reduce 3", "CC0-1.0",
-             "Haggstrom M, WikiJournal of Medicine 1(2), 2014, doi:10.15347/wjm/2014.008", train_ok=False),
-    Embedded("fundus_detail", "fundus", "fundus-hrf-07", "skimage", _SKIMAGE + "microaneurysms.png", "reduce 1",
-             "CC0-1.0",
-             "Budai A et al., HRF image database, 2013, doi:10.1155/2013/154860"),
-    Embedded("histology", "histopathology", "skimage-ihc", "skimage", _SKIMAGE + "ihc.png", "reduce 1",
-             "no known copyright restrictions",
-             "Center for Microscopy and Molecular Imaging, via scikit-image"),
-    *(Embedded(f"phantom_{kind}", modality, f"phantom-{kind}", "", "", f"phantom {kind}", "Apache-2.0",
-               "generated here")
-      for kind, modality in zip(PHANTOMS, ("ct", "chest_xray", "mri", "ct", "ultrasound"))))
+    Embedded(
+        "ct_head",
+        "ct",
+        "pydicom-ct-head",
+        "pydicom",
+        _PYDICOM + "J2K_pixelrep_mismatch.dcm",
+        "window 40 100",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "ct_spine_small",
+        "ct",
+        "pydicom-ct-small",
+        "pydicom",
+        _PYDICOM + "CT_small.dcm",
+        "window 40 400",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "mr_abdomen",
+        "mri",
+        "mri-liver",
+        "pydicom",
+        _PYDICOM + "examples_overlay.dcm",
+        "window 450 790",
+        "MIT",
+        _DICOM_TESTS,
+        train_ok=False,
+    ),
+    Embedded(
+        "mr_small",
+        "mri",
+        "pydicom-mr-small",
+        "pydicom",
+        _PYDICOM + "MR_small.dcm",
+        "window 600 1600",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "us_lymph_node",
+        "ultrasound",
+        "pydicom-us-lymph-node",
+        "pydicom",
+        _PYDICOM + "examples_jpeg2k.dcm",
+        "colour",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "us_sector",
+        "ultrasound",
+        "pydicom-us-sector",
+        "pydicom",
+        _PYDICOM + "examples_palette.dcm",
+        "colour",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "us_heart",
+        "ultrasound",
+        "pydicom-us-heart",
+        "pydicom",
+        _PYDICOM + "examples_ybr_color.dcm",
+        "colour",
+        "MIT",
+        _DICOM_TESTS,
+    ),
+    Embedded(
+        "fundus",
+        "fundus",
+        "fundus-haggstrom",
+        "skimage",
+        _SKIMAGE + "retina.jpg",
+        "reduce 3",
+        "CC0-1.0",
+        "Haggstrom M, WikiJournal of Medicine 1(2), 2014, doi:10.15347/wjm/2014.008",
+        train_ok=False,
+    ),
+    Embedded(
+        "fundus_detail",
+        "fundus",
+        "fundus-hrf-07",
+        "skimage",
+        _SKIMAGE + "microaneurysms.png",
+        "reduce 1",
+        "CC0-1.0",
+        "Budai A et al., HRF image database, 2013, doi:10.1155/2013/154860",
+    ),
+    Embedded(
+        "histology",
+        "histopathology",
+        "skimage-ihc",
+        "skimage",
+        _SKIMAGE + "ihc.png",
+        "reduce 1",
+        "no known copyright restrictions",
+        "Center for Microscopy and Molecular Imaging, via scikit-image",
+    ),
+    *(
+        Embedded(
+            f"phantom_{kind}",
+            modality,
+            f"phantom-{kind}",
+            "",
+            "",
+            f"phantom {kind}",
+            "Apache-2.0",
+            "generated here",
+        )
+        for kind, modality in zip(PHANTOMS, ("ct", "chest_xray", "mri", "ct", "ultrasound"))
+    ),
+)
 
 # %% ../nbs/01_images.ipynb #e283267c
 def _load_embedded(item: Embedded) -> np.ndarray:
     how, *numbers = item.load.split()
-    if how == "phantom": return phantom(numbers[0])
+    if how == "phantom":
+        return phantom(numbers[0])
     found = importlib.util.find_spec(item.package)
     if found is None:
-        raise ModuleNotFoundError(f"the embedded image {item.name} is part of {item.package}: pip install scikit-image")
-    path = Path(found.origin).parent/item.file
-    if how == "window": return window(read_dicom(path)[0], *map(float, numbers))
-    if how == "colour": return to_gray(read_dicom_rgb(path))
+        raise ModuleNotFoundError(
+            f"the embedded image {item.name} is part of {item.package}: pip install scikit-image"
+        )
+    path = Path(found.origin).parent / item.file
+    if how == "window":
+        return window(read_dicom(path)[0], *map(float, numbers))
+    if how == "colour":
+        return to_gray(read_dicom_rgb(path))
     image = Image.fromarray(read_image(path)).reduce(int(numbers[0]))
     return to_gray(np.asarray(image))
+
 
 def embedded_images(train_only: bool = False) -> dict[str, np.ndarray]:
     "Name -> uint8 (H, W) of all of `EMBEDDED`, in its order and natural sizes; `train_only`: only those one may train on."
@@ -458,46 +686,76 @@ def embedded_images(train_only: bool = False) -> dict[str, np.ndarray]:
 @dataclass(frozen=True)
 class Row:
     "One line of data/registry.csv: a file of the data set, where its original lies, and how the file is made from it."
-    path: str; split: str; modality: str; group: str
-    width: int; height: int; bits: int; channels: int
-    recipe: str; url: str; source_sha256: str; source_bytes: int; sha256: str; pixels_sha256: str
-    licence: str; attribution: str; original_format: str; note: str
+
+    path: str
+    split: str
+    modality: str
+    group: str
+    width: int
+    height: int
+    bits: int
+    channels: int
+    recipe: str
+    url: str
+    source_sha256: str
+    source_bytes: int
+    sha256: str
+    pixels_sha256: str
+    licence: str
+    attribution: str
+    original_format: str
+    note: str
 
     @property
     def kind(self) -> str:
         "'dicom', 'image16' or 'image8'; splits and crops are made of 'image8'."
         return "dicom" if self.path.endswith(".dcm") else "image16" if self.bits > 8 else "image8"
 
+
 def _listing(name: str) -> Path:
     "Path of data/`name` in the checkout around the working folder, or in the one that the package was installed from."
     import cinn_nb
+
     tried = []
     for start in (None, Path(cinn_nb.__file__).parent):
-        try: path = repo_root(start)/"data"/name
-        except FileNotFoundError: continue
-        if path.is_file(): return path
+        try:
+            path = repo_root(start) / "data" / name
+        except FileNotFoundError:
+            continue
+        if path.is_file():
+            return path
         tried.append(str(path))
-    raise FileNotFoundError(f"data/{name} not found{' at ' + ' or '.join(tried) if tried else ''}: it is part of the repository, not of the "
-                            "installed package; clone the repository and run inside the clone")
+    raise FileNotFoundError(
+        f"data/{name} not found{' at ' + ' or '.join(tried) if tried else ''}: it is part of the repository, not of the "
+        "installed package; clone the repository and run inside the clone"
+    )
+
 
 def registry(path: str | Path | None = None) -> list[Row]:
     "All rows of the registry (default: data/registry.csv of the checkout), sorted by path."
     with open(path or _listing("registry.csv"), newline="") as f:
-        return [Row(**{k: int(v) if Row.__annotations__[k] is int else v for k, v in line.items()})
-                for line in csv.DictReader(f)]
+        return [
+            Row(**{k: int(v) if Row.__annotations__[k] is int else v for k, v in line.items()})
+            for line in csv.DictReader(f)
+        ]
 
 # %% ../nbs/01_images.ipynb #3de5d3a9
 class DataMissing(FileNotFoundError):
     "The data set, or a file of it, is not there."
 
+
 _GET_DATA = "set the environment variable CINN_DATA to a folder that holds the data set, or make one with fetch('FOLDER') (see data/README.md)"
+
 
 def data_dir() -> Path | None:
     "The folder that the environment variable CINN_DATA names, None if it is not set; `DataMissing` if it is set but is no folder."
     name = os.environ.get("CINN_DATA", "")
-    if not name: return None
-    if not Path(name).is_dir(): raise DataMissing(f"CINN_DATA is {name!r}, which is not a folder: {_GET_DATA}")
+    if not name:
+        return None
+    if not Path(name).is_dir():
+        raise DataMissing(f"CINN_DATA is {name!r}, which is not a folder: {_GET_DATA}")
     return Path(name)
+
 
 def pixels_sha256(array: np.ndarray) -> str:
     "SHA-256 of the pixels in C order (PNG encoders differ, pixels must not)."
@@ -506,27 +764,38 @@ def pixels_sha256(array: np.ndarray) -> str:
 # %% ../nbs/01_images.ipynb #2d8d0569
 def _wrong(path: Path, row: Row) -> str:
     "What is wrong with a file of the data set, empty if nothing is."
-    if not path.is_file(): return f"{path} is missing"
+    if not path.is_file():
+        return f"{path} is missing"
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found == row.sha256: return ""
+    if found == row.sha256:
+        return ""
     message = f"{path} is not the registered file: SHA-256 expected {row.sha256}, found {found}"
-    if row.recipe == "copy": return message   # DICOM originals, byte for byte
-    try: pixels = _stored(_dataset(path), path) if row.kind == "dicom" else read_image(path)
-    except ValueError as error: return f"{message} ({error})"
+    if row.recipe == "copy":
+        return message  # DICOM originals, byte for byte
+    try:
+        pixels = _stored(_dataset(path), path) if row.kind == "dicom" else read_image(path)
+    except ValueError as error:
+        return f"{message} ({error})"
     return "" if pixels_sha256(pixels) == row.pixels_sha256 else message
 
-_checked: set[tuple] = set()   # (path, size, time) of the files that this process has verified
+
+_checked: set[tuple] = set()  # (path, size, time) of the files that this process has verified
+
 
 def _file(row: Row) -> Path:
     "Path of a registered file under CINN_DATA, verified the first time."
     folder = data_dir()
-    if folder is None: raise DataMissing(f"CINN_DATA is not set: {_GET_DATA}")
-    path = folder/row.path
+    if folder is None:
+        raise DataMissing(f"CINN_DATA is not set: {_GET_DATA}")
+    path = folder / row.path
     if not path.is_file():
-        raise DataMissing(f"{path} is missing, the data set is incomplete; complete it with fetch({str(folder)!r})")
+        raise DataMissing(
+            f"{path} is missing, the data set is incomplete; complete it with fetch({str(folder)!r})"
+        )
     key = (str(path), path.stat().st_size, path.stat().st_mtime_ns)
     if key not in _checked:
-        if wrong := _wrong(path, row): raise ValueError(f"{wrong}; delete it and call fetch({str(folder)!r})")
+        if wrong := _wrong(path, row):
+            raise ValueError(f"{wrong}; delete it and call fetch({str(folder)!r})")
         _checked.add(key)
     return path
 
@@ -534,35 +803,49 @@ def _file(row: Row) -> Path:
 @dataclass(frozen=True)
 class Sample:
     "One gray image of the data set: uint8 (H, W), its path in the registry, and whose it is."
+
     image: np.ndarray
     name: str
     modality: str
     group: str
     split: str
 
+
 def load_split(split: str, modalities=None) -> list[Sample]:
     """The 8-bit images of split "train", "val" or "test", colour turned gray, sorted by name; `modalities`: the ones to keep.
 
     Reads CINN_DATA and verifies each file once. Raises `DataMissing`, or `ValueError` for a wrong file or an unknown name."""
     rows = [r for r in registry() if r.kind == "image8"]
-    for asked, there in (({split}, {r.split for r in rows}), (set(modalities or ()), {r.modality for r in rows})):
-        if asked - there: raise ValueError(f"{sorted(asked - there)} not in the registry; it has {sorted(there)}")
-    return [Sample(to_gray(read_image(_file(r))), r.path, r.modality, r.group, split) for r in rows
-            if r.split == split and (not modalities or r.modality in modalities)]
+    for asked, there in (
+        ({split}, {r.split for r in rows}),
+        (set(modalities or ()), {r.modality for r in rows}),
+    ):
+        if asked - there:
+            raise ValueError(f"{sorted(asked - there)} not in the registry; it has {sorted(there)}")
+    return [
+        Sample(to_gray(read_image(_file(r))), r.path, r.modality, r.group, split)
+        for r in rows
+        if r.split == split and (not modalities or r.modality in modalities)
+    ]
 
 # %% ../nbs/01_images.ipynb #5bae6d54
 def grid_crops(image: np.ndarray, size: int = 256) -> list[tuple[int, int, np.ndarray]]:
     """(y, x, crop) on a fixed, non-overlapping grid from the top-left corner, row by row; what is left over at the right and
     bottom is dropped, so an image smaller than `size` in one direction gives none."""
-    if size < 8: raise ValueError(f"size is {size}; it must be at least 8, one block")
+    if size < 8:
+        raise ValueError(f"size is {size}; it must be at least 8, one block")
     height, width = image.shape[:2]
-    return [(y, x, image[y:y+size, x:x+size]) for y in range(0, height-size+1, size)
-            for x in range(0, width-size+1, size)]
+    return [
+        (y, x, image[y : y + size, x : x + size])
+        for y in range(0, height - size + 1, size)
+        for x in range(0, width - size + 1, size)
+    ]
 
 # %% ../nbs/01_images.ipynb #2506c900
 @dataclass(frozen=True)
 class Crop:
     "One crop of an image: uint8 (size, size), the image's name, the corner, modality, group, and the crop's share of saturated pixels."
+
     image: np.ndarray
     name: str
     y: int
@@ -571,21 +854,40 @@ class Crop:
     group: str
     saturation: float
 
+
 def _crops(samples: list, size: int) -> list[Crop]:
-    return [Crop(crop, s.name, y, x, s.modality, s.group, saturation(crop)) for s in samples
-            for y, x, crop in grid_crops(s.image, size)]
+    return [
+        Crop(crop, s.name, y, x, s.modality, s.group, saturation(crop))
+        for s in samples
+        for y, x, crop in grid_crops(s.image, size)
+    ]
+
 
 def _crop_line(c: Crop) -> dict[str, str]:
-    return dict(path=c.name, y=str(c.y), x=str(c.x), sha256=pixels_sha256(c.image), modality=c.modality,
-                group=c.group, saturation=f"{c.saturation:.6f}")
+    return dict(
+        path=c.name,
+        y=str(c.y),
+        x=str(c.x),
+        sha256=pixels_sha256(c.image),
+        modality=c.modality,
+        group=c.group,
+        saturation=f"{c.saturation:.6f}",
+    )
+
 
 def _compare(crops: list[Crop], listed: list[dict]) -> None:
     "`ValueError` if the crops are not those of the list, in its order."
     found = [_crop_line(c) for c in crops]
     if found != listed:
-        line = next((i for i, (a, b) in enumerate(zip(found, listed)) if a != b), min(len(found), len(listed))) + 2
-        raise ValueError(f"the test crops are not those of data/test_crops.csv: {len(found)} cut, {len(listed)} listed, first difference in "
-                         f"line {line}; restore the list (git checkout data) and check the folder CINN_DATA")
+        line = (
+            next((i for i, (a, b) in enumerate(zip(found, listed)) if a != b), min(len(found), len(listed)))
+            + 2
+        )
+        raise ValueError(
+            f"the test crops are not those of data/test_crops.csv: {len(found)} cut, {len(listed)} listed, first difference in "
+            f"line {line}; restore the list (git checkout data) and check the folder CINN_DATA"
+        )
+
 
 def test_crops(split: str = "test", size: int = 256) -> list[Crop]:
     """All crops of the split's 8-bit images on the fixed grid, sorted by name, then y, then x. Needs CINN_DATA.
@@ -593,27 +895,40 @@ def test_crops(split: str = "test", size: int = 256) -> list[Crop]:
     The standard set, split "test" and size 256, is compared with data/test_crops.csv: `ValueError` if a crop differs."""
     crops = _crops(load_split(split), size)
     if (split, size) == ("test", 256):
-        with open(_listing("test_crops.csv"), newline="") as f: _compare(crops, list(csv.DictReader(f)))
+        with open(_listing("test_crops.csv"), newline="") as f:
+            _compare(crops, list(csv.DictReader(f)))
     return crops
 
-test_crops.__test__ = False   # no pytest test, whatever its name
+
+test_crops.__test__ = False  # no pytest test, whatever its name
 
 # %% ../nbs/01_images.ipynb #e42c9c5c
 def embedded_crops(size: int = 256) -> list[Crop]:
     "All crops of the embedded images on the fixed grid; `name` is that of the embedded image. For the quick profile: no data set needed."
     images = embedded_images()
-    return [Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop)) for e in EMBEDDED
-            for y, x, crop in grid_crops(images[e.name], size)]
+    return [
+        Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop))
+        for e in EMBEDDED
+        for y, x, crop in grid_crops(images[e.name], size)
+    ]
 
 # %% ../nbs/01_images.ipynb #478f866c
-def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.Generator", flip: bool = False,
-                 weights=None) -> "torch.Tensor":
+def random_crops(
+    images: list[np.ndarray],
+    n: int,
+    size: int,
+    generator: "torch.Generator",
+    flip: bool = False,
+    weights=None,
+) -> "torch.Tensor":
     """Cut n training crops: uint8 tensor (n, 1, size, size). Images are drawn with replacement, all alike or by `weights`.
 
     Every position in an image is equally likely and nothing is skipped, not even a black crop. An image smaller than `size` is
     continued by mirroring. `flip`: turn each crop by one of the eight symmetries of the square. `generator`: on the CPU."""
-    if not images: raise ValueError("images is empty; give a list of gray uint8 arrays (H, W)")
+    if not images:
+        raise ValueError("images is empty; give a list of gray uint8 arrays (H, W)")
     import torch
+
     p = torch.ones(len(images)) if weights is None else torch.as_tensor(weights, dtype=torch.float)
     picks = torch.multinomial(p, n, replacement=True, generator=generator).tolist()
     places = torch.rand(n, 2, generator=generator, dtype=torch.float64).tolist()
@@ -622,40 +937,57 @@ def random_crops(images: list[np.ndarray], n: int, size: int, generator: "torch.
     for i, (pick, (v, u), turn) in enumerate(zip(picks, places, turns)):
         image = images[pick]
         if image.ndim != 2 or image.dtype != np.uint8:
-            raise ValueError(f"image {pick} has shape {image.shape} and dtype {image.dtype}; give uint8 (H, W), see to_gray()")
+            raise ValueError(
+                f"image {pick} has shape {image.shape} and dtype {image.dtype}; give uint8 (H, W), see to_gray()"
+            )
         short = [max(size - side, 0) for side in image.shape]
-        if any(short): image = np.pad(image, [(0, s) for s in short], mode="symmetric")
-        y, x = int(v*(image.shape[0] - size + 1)), int(u*(image.shape[1] - size + 1))
-        crop = image[y:y+size, x:x+size]
-        if flip: crop = np.rot90(crop[:, ::-1] if turn & 4 else crop, turn & 3)
+        if any(short):
+            image = np.pad(image, [(0, s) for s in short], mode="symmetric")
+        y, x = int(v * (image.shape[0] - size + 1)), int(u * (image.shape[1] - size + 1))
+        crop = image[y : y + size, x : x + size]
+        if flip:
+            crop = np.rot90(crop[:, ::-1] if turn & 4 else crop, turn & 3)
         out[i, 0] = crop
     return torch.from_numpy(out)
 
 # %% ../nbs/01_images.ipynb #5e31fb4a
 def _need(module: str, package: str, what: str):
     "Import an optional module, or say how to get it."
-    try: return importlib.import_module(module)
-    except ImportError: raise ModuleNotFoundError(f"{what} needs {module}: pip install {package}") from None
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ModuleNotFoundError(f"{what} needs {module}: pip install {package}") from None
+
 
 def _linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return (np.clip((values.astype(np.float64) - low)/(high - low), 0, 1)*255 + .5).astype(np.uint8)
+    return (np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
+
 
 def _build_decode(row, original, what, *numbers):
     image = Image.open(io.BytesIO(original))
-    if what != "decode": image = image.convert("RGB")
-    if what == "reduce": image = image.reduce(int(numbers[0]))
+    if what != "decode":
+        image = image.convert("RGB")
+    if what == "reduce":
+        image = image.reduce(int(numbers[0]))
     if what == "crop":
         y, x = map(int, numbers)
         image = image.crop((x, y, x + 512, y + 512))
     pixels = np.asarray(image.convert("RGB") if row.channels == 3 else image)
-    return pixels if row.channels == 3 or pixels.ndim == 2 else pixels[..., 0]   # gray stored as RGB
+    return pixels if row.channels == 3 or pixels.ndim == 2 else pixels[..., 0]  # gray stored as RGB
+
 
 def _build_slice(row, original, what, *numbers):
     data = _dataset(io.BytesIO(original))
     values = _stored(data, row.url)
     if what == "window":
-        return window(values*float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0)), *numbers)
-    return _linear(values, *numbers) if what == "linear" else _linear(values, 0, np.percentile(values, numbers[0]))
+        return window(
+            values * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0)), *numbers
+        )
+    return (
+        _linear(values, *numbers)
+        if what == "linear"
+        else _linear(values, 0, np.percentile(values, numbers[0]))
+    )
 
 # %% ../nbs/01_images.ipynb #ffa3c225
 def _build_nrrd(row, original, what, z):
@@ -664,24 +996,32 @@ def _build_nrrd(row, original, what, z):
     plane = volume[:, :, int(z)].T
     return plane.astype(np.uint16) if what == "nrrd-raw" else _linear(plane, 0, np.percentile(volume, 99.7))
 
+
 def _build_wsi(row, original, what, y, x):
-    _need("libjpeg", "pylibjpeg pylibjpeg-libjpeg",
-          "the whole-slide image (another JPEG decoder differs by one gray level)")
+    _need(
+        "libjpeg",
+        "pylibjpeg pylibjpeg-libjpeg",
+        "the whole-slide image (another JPEG decoder differs by one gray level)",
+    )
     data = _dataset(io.BytesIO(original))
     data.pixel_array_options(decoding_plugin="pylibjpeg")
     tiles, h, w, width = _stored(data, row.url), data.Rows, data.Columns, data.TotalPixelMatrixColumns
-    across = -(-width//w)
-    level = tiles.reshape(-1, across, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(-1, across*w, 3)
-    return level[int(y):int(y) + 512, int(x):int(x) + 512]
+    across = -(-width // w)
+    level = tiles.reshape(-1, across, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(-1, across * w, 3)
+    return level[int(y) : int(y) + 512, int(x) : int(x) + 512]
+
 
 def _build_frame(row, original, what, seconds):
     with _need("av", "av", "a video frame").open(io.BytesIO(original)) as video:
         for frame in video.decode(video=0):
-            if frame.time >= seconds - 1e-9: return np.asarray(frame.to_image().convert("L"))
+            if frame.time >= seconds - 1e-9:
+                return np.asarray(frame.to_image().convert("L"))
     raise ValueError(f"the video ends before {seconds} s")
 
+
 def _build_dicom(row, original, what):
-    if what == "copy": return original
+    if what == "copy":
+        return original
     data, out = _dataset(io.BytesIO(original)), io.BytesIO()
     for element in data:
         if any(word in element.keyword for word in ("BirthDate", "Institution", "Physician", "Operators")):
@@ -696,11 +1036,22 @@ def build(row: Row, original: bytes) -> np.ndarray | bytes:
     `ModuleNotFoundError` names the package that a recipe lacks; `ValueError` if the original cannot be used."""
     what, *numbers = row.recipe.split()
     if row.url.endswith(".zst"):
-        original = _need("zstandard", "zstandard", "a .zst file").ZstdDecompressor().stream_reader(original).read()
-    makers = dict(copy=_build_dicom, blank=_build_dicom, decode=_build_decode, reduce=_build_decode,
-                  crop=_build_decode, window=_build_slice,
-                  linear=_build_slice, percentile=_build_slice, nrrd=_build_nrrd, wsi=_build_wsi,
-                  frame=_build_frame) | {"nrrd-raw": _build_nrrd}
+        original = (
+            _need("zstandard", "zstandard", "a .zst file").ZstdDecompressor().stream_reader(original).read()
+        )
+    makers = dict(
+        copy=_build_dicom,
+        blank=_build_dicom,
+        decode=_build_decode,
+        reduce=_build_decode,
+        crop=_build_decode,
+        window=_build_slice,
+        linear=_build_slice,
+        percentile=_build_slice,
+        nrrd=_build_nrrd,
+        wsi=_build_wsi,
+        frame=_build_frame,
+    ) | {"nrrd-raw": _build_nrrd}
     if what not in makers:
         raise ValueError(f"{row.path}: unknown recipe {row.recipe!r}; known are {sorted(makers)}")
     return makers[what](row, original, what, *map(float, numbers))
@@ -710,23 +1061,32 @@ def _download(url: str, sha256: str) -> bytes:
     "The bytes behind a URL, verified. Needs pooch."
     import logging
     import tempfile
+
     pooch = _need("pooch", "pooch", "fetch()")
     pooch.get_logger().setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, progressbar=False)).read_bytes()
+        return Path(
+            pooch.retrieve(url, known_hash=f"sha256:{sha256}", path=folder, progressbar=False)
+        ).read_bytes()
+
 
 def _store(path: Path, row: Row, original: bytes) -> None:
     "Build one file, verify it, and only then give it its name."
     made = build(row, original)
     with atomic_path(path) as tmp:
-        if isinstance(made, bytes): tmp.write_bytes(made)
-        else: write_image(tmp, made)
+        if isinstance(made, bytes):
+            tmp.write_bytes(made)
+        else:
+            write_image(tmp, made)
         if _wrong(tmp, row):
-            raise ValueError(f"recipe {row.recipe!r} gave other pixels than registered (another decoder version?)")
+            raise ValueError(
+                f"recipe {row.recipe!r} gave other pixels than registered (another decoder version?)"
+            )
 
 # %% ../nbs/01_images.ipynb #c2393aa7
-def fetch(dest: str | Path, rows: list[Row] | None = None,
-          get: Callable[[str, str], bytes] | None = None) -> dict[str, str]:
+def fetch(
+    dest: str | Path, rows: list[Row] | None = None, get: Callable[[str, str], bytes] | None = None
+) -> dict[str, str]:
     """Make the data set (default: all rows of the registry) in the folder `dest` from its originals; return what failed: path -> why.
 
     Downloads about 160 MB with pooch (or `get(url, sha256) -> bytes`), one original at a time, each verified; files that are already
@@ -734,22 +1094,35 @@ def fetch(dest: str | Path, rows: list[Row] | None = None,
     dest, todo, failed, in_a_row = Path(dest), {}, {}, 0
     rows = registry() if rows is None else rows
     for row in rows:
-        if _wrong(dest/row.path, row): todo.setdefault((row.url, row.source_sha256), []).append(row)
+        if _wrong(dest / row.path, row):
+            todo.setdefault((row.url, row.source_sha256), []).append(row)
     for source, group in progress(list(todo.items()), "originals"):
         if in_a_row == 5:
-            failed.update({row.path: "not tried: five downloads in a row had failed; is there a network?"
-                           for row in group})
+            failed.update(
+                {
+                    row.path: "not tried: five downloads in a row had failed; is there a network?"
+                    for row in group
+                }
+            )
             continue
-        try: original, in_a_row = (get or _download)(*source), 0
-        except ModuleNotFoundError: raise
+        try:
+            original, in_a_row = (get or _download)(*source), 0
+        except ModuleNotFoundError:
+            raise
         except Exception as error:
-            failed.update({row.path: f"download failed: {type(error).__name__}: {str(error)[:200]}"
-                           for row in group})
+            failed.update(
+                {row.path: f"download failed: {type(error).__name__}: {str(error)[:200]}" for row in group}
+            )
             in_a_row += 1
             continue
         for row in group:
-            try: _store(dest/row.path, row, original)
-            except (ValueError, ImportError, OSError) as error: failed[row.path] = str(error)
-    print(f"{len(rows) - len(failed)} of {len(rows)} files are in place, {sum(map(len, todo.values())) - len(failed)} of them new")
-    for path, why in failed.items(): print(f"  {path}: {why}")
+            try:
+                _store(dest / row.path, row, original)
+            except (ValueError, ImportError, OSError) as error:
+                failed[row.path] = str(error)
+    print(
+        f"{len(rows) - len(failed)} of {len(rows)} files are in place, {sum(map(len, todo.values())) - len(failed)} of them new"
+    )
+    for path, why in failed.items():
+        print(f"  {path}: {why}")
     return failed

@@ -20,7 +20,10 @@ from .network import message_places
 from .reed_solomon import gf_mul, keystream
 
 # %% ../nbs/11_informed.ipynb #bc1d9163
-CARRIERS = tuple(sorted(sorted(range(1, 64), key=lambda i: LUMA_TABLE[ZIGZAG[i]])[:4]))   # zigzag numbers of the four smallest AC steps
+CARRIERS = tuple(
+    sorted(sorted(range(1, 64), key=lambda i: LUMA_TABLE[ZIGZAG[i]])[:4])
+)  # zigzag numbers of the four smallest AC steps
+
 
 @lru_cache(maxsize=1)
 def waves() -> np.ndarray:
@@ -34,15 +37,20 @@ def keyed_places(L: int, S: int, h: int, w: int) -> np.ndarray:
     bit = message_places(4, h, w, L).numpy()
     order, count = np.argsort(bit, kind="stable"), np.bincount(bit, minlength=L)
     gap, first = count.min() // S, np.cumsum(count) - count
-    return order[first[:, None] + gap*np.arange(S) + np.arange(L)[:, None] % gap]
+    return order[first[:, None] + gap * np.arange(S) + np.arange(L)[:, None] % gap]
+
 
 def keyed_signs(L: int, S: int) -> np.ndarray:
     "A fixed sign for each of `S` places of `L` bits, float32 (L, S) of -1 and 1."
-    key = np.frombuffer(keystream(L*S, L, "signs"), np.uint8).reshape(L, S)
-    return (2.*(key & 1) - 1).astype(np.float32)
+    key = np.frombuffer(keystream(L * S, L, "signs"), np.uint8).reshape(L, S)
+    return (2.0 * (key & 1) - 1).astype(np.float32)
 
-MULTIPLIER = 223     # of the spare bits, in GF(256): any number of them gives a code in which spellings differ much
-FINER = .9           # the lattice's step in JPEG's steps
+
+MULTIPLIER = (
+    223  # of the spare bits, in GF(256): any number of them gives a code in which spellings differ much
+)
+FINER = 0.9  # the lattice's step in JPEG's steps
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -50,58 +58,75 @@ class Layout:
 
     `survive`: the lowest quality factor that the mark is made for, 1..100; the lattice's steps are .9 of JPEG's at that quality. A bit has three places.
     A byte has 8 bits and up to 8 `spare` ones, as many as there is room for; a fifth of the places stays free. `ValueError` if not even 8 bits fit."""
+
     n: int
     h: int
     w: int
     survive: int = 50
-    S = 3                    # places of a bit; `choose` counts on it
+    S = 3  # places of a bit; `choose` counts on it
 
     def __post_init__(self):
-        if not 1 <= self.survive <= 100: raise ValueError(f"survive is {self.survive}; it must be a quality factor from 1 to 100")
+        if not 1 <= self.survive <= 100:
+            raise ValueError(f"survive is {self.survive}; it must be a quality factor from 1 to 100")
         if self.n < 1 or self.spare < 0:
-            raise ValueError(f"{self.n} bytes of 8 bits in {self.S} places each; {self.h}x{self.w} blocks have {4*self.h*self.w} places: use a larger image or a shorter payload")
+            raise ValueError(
+                f"{self.n} bytes of 8 bits in {self.S} places each; {self.h}x{self.w} blocks have {4 * self.h * self.w} places: use a larger image or a shorter payload"
+            )
 
     @property
     def spare(self) -> int:
         "Spare bits of each byte, 0..8: as many as fill at most four fifths of all places. Below 0: there is no room for the byte itself."
-        places = 4*self.h*self.w
-        return min(8, max(places*4//5//(self.S*self.n) - 8, 0 if 8*self.S*self.n <= places else -1))
-    L = property(lambda self: self.n*(8 + self.spare), doc="Bits in the image.")
+        places = 4 * self.h * self.w
+        return min(
+            8, max(places * 4 // 5 // (self.S * self.n) - 8, 0 if 8 * self.S * self.n <= places else -1)
+        )
 
-    places = cached_property(lambda self: keyed_places(self.L, self.S, self.h, self.w))     # of each bit, (L, S)
-    signs = cached_property(lambda self: keyed_signs(self.L, self.S))                       # of each place, (L, S)
-    block = cached_property(lambda self: self.places % (self.h*self.w))                     # number of each place's block
-    wave = cached_property(lambda self: self.places // (self.h*self.w))                     # number of each place's wave
+    L = property(lambda self: self.n * (8 + self.spare), doc="Bits in the image.")
+
+    places = cached_property(lambda self: keyed_places(self.L, self.S, self.h, self.w))  # of each bit, (L, S)
+    signs = cached_property(lambda self: keyed_signs(self.L, self.S))  # of each place, (L, S)
+    block = cached_property(lambda self: self.places % (self.h * self.w))  # number of each place's block
+    wave = cached_property(lambda self: self.places // (self.h * self.w))  # number of each place's wave
 
     @cached_property
     def spellings(self) -> np.ndarray:
         "All ways to write the byte 0, uint8 (2**spare, 8 + spare) of 0 and 1: the byte that the spare bits ask for, then they."
         spare = np.arange(1 << self.spare) << (8 - self.spare)
         pairs = np.array([[gf_mul(MULTIPLIER, int(v)), v] for v in spare], np.uint8)
-        return np.unpackbits(pairs, axis=1)[:, :8 + self.spare]
+        return np.unpackbits(pairs, axis=1)[:, : 8 + self.spare]
 
-    steps = cached_property(lambda self: FINER*quality_table(self.survive).double().numpy()[list(CARRIERS)])
-    qualities = property(lambda self: np.append(np.arange(self.survive, 101), 0), doc="All qualities that the mark must survive; 0 stands for no JPEG at all.")
+    steps = cached_property(lambda self: FINER * quality_table(self.survive).double().numpy()[list(CARRIERS)])
+    qualities = property(
+        lambda self: np.append(np.arange(self.survive, 101), 0),
+        doc="All qualities that the mark must survive; 0 stands for no JPEG at all.",
+    )
 
 # %% ../nbs/11_informed.ipynb #66ccb925
 def to_blocks(images: Tensor, h: int, w: int) -> Tensor:
     "Images (N, 1, H, W) to their h*w whole blocks in reading order, (N, h*w, 64)."
-    x = images[:, 0, :8*h, :8*w]
-    return x.reshape(len(x), h, 8, w, 8).transpose(2, 3).reshape(len(x), h*w, 64)
+    x = images[:, 0, : 8 * h, : 8 * w]
+    return x.reshape(len(x), h, 8, w, 8).transpose(2, 3).reshape(len(x), h * w, 64)
+
 
 def carrier_values(images: Tensor, h: int, w: int) -> Tensor:
     "The carriers' coefficients (N, 4*h*w), gray levels, of float images (N, 1, H, W)."
     x = (to_blocks(images, h, w) - 128) @ torch.tensor(waves().T, dtype=images.dtype)
     return x.transpose(1, 2).flatten(1)
 
+
 def read_places(values: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) from `carrier_values`."
-    a = values[:, torch.from_numpy(layout.places)] / torch.tensor(layout.steps, dtype=values.dtype)[torch.from_numpy(layout.wave)]
-    return (soft_parity(a)*torch.from_numpy(layout.signs)).sum(-1)
+    a = (
+        values[:, torch.from_numpy(layout.places)]
+        / torch.tensor(layout.steps, dtype=values.dtype)[torch.from_numpy(layout.wave)]
+    )
+    return (soft_parity(a) * torch.from_numpy(layout.signs)).sum(-1)
+
 
 def soft_bits(images: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) of float images (N, 1, H, W) in gray levels 0..255: positive means 1, at most S in size."
     return read_places(carrier_values(images, layout.h, layout.w), layout)
+
 
 def read_bytes(soft: np.ndarray, layout: Layout) -> np.ndarray:
     "The words' bytes, uint8 (..., n), from soft bits (..., L): eight bits, xored with what the spare bits ask for."
@@ -110,18 +135,50 @@ def read_bytes(soft: np.ndarray, layout: Layout) -> np.ndarray:
     return np.packbits(bits[..., :8], -1)[..., 0] ^ np.packbits(layout.spellings[:, :8], -1)[spare, 0]
 
 # %% ../nbs/11_informed.ipynb #85fb84b3
-ENERGIES = (2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 100, 130, 170, 240, 340, 480, 680, 960, 1360, 1920, 2700, 3800)    # of the patterns, in squared gray levels
+ENERGIES = (
+    2,
+    4,
+    6,
+    8,
+    12,
+    16,
+    20,
+    24,
+    28,
+    32,
+    40,
+    48,
+    56,
+    64,
+    80,
+    100,
+    130,
+    170,
+    240,
+    340,
+    480,
+    680,
+    960,
+    1360,
+    1920,
+    2700,
+    3800,
+)  # of the patterns, in squared gray levels
 
-ROOM = (2, 4, 7, 11, 16, 24)     # how far `search` may take the pixels of a block away from 0 and 255
+ROOM = (2, 4, 7, 11, 16, 24)  # how far `search` may take the pixels of a block away from 0 and 255
+
 
 @lru_cache(maxsize=1)
 def patterns() -> np.ndarray:
     "Whole-numbered patterns that move one carrier upwards: int16 (27, 4, 64), at most `ENERGIES` of squared gray levels each."
     out = np.zeros((len(ENERGIES), 4, 64), np.int16)
-    level, pixel = np.repeat(np.arange(1, 25), 64), np.tile(np.arange(64)*27 % 64, 24)     # equal gains: pixels in a scattered order
+    level, pixel = (
+        np.repeat(np.arange(1, 25), 64),
+        np.tile(np.arange(64) * 27 % 64, 24),
+    )  # equal gains: pixels in a scattered order
     for k, wave in enumerate(waves()):
-        order = np.argsort(-np.round(np.abs(wave[pixel])/(2*level - 1), 9), kind="stable")
-        spent = np.cumsum((2*level - 1)[order])
+        order = np.argsort(-np.round(np.abs(wave[pixel]) / (2 * level - 1), 9), kind="stable")
+        spent = np.cumsum((2 * level - 1)[order])
         for e, energy in enumerate(ENERGIES):
             use = pixel[order[spent <= energy]]
             np.add.at(out[e, k], use, np.sign(wave[use]).astype(np.int16))
@@ -131,21 +188,30 @@ def patterns() -> np.ndarray:
 def _received(x: Tensor, q: Tensor) -> Tensor:
     "Images (N, 1, H, W) after JPEG at qualities q (N,), by the exact layer; 0 stands for no JPEG."
     y, saved = x.clone(), q > 0
-    if saved.any(): y[saved] = jpeg(x[saved], q[saved])
+    if saved.any():
+        y[saved] = jpeg(x[saved], q[saved])
     return y
+
 
 def replies(blocks: np.ndarray, wave: np.ndarray | None, layout: Layout, qualities) -> np.ndarray:
     "Soft parity cos(pi a) of wave number `wave` (N,) in each of `blocks` (N, 64), gray levels, after JPEG (0: without): float32 (qualities, N); with None, of all four (qualities, N, 4)."
     side, qualities = 64, torch.as_tensor(qualities)
-    rows = -(-len(blocks)//side)
-    x = torch.zeros(rows*side, 64)
-    x[:len(blocks)] = torch.from_numpy(blocks)
-    image = x.view(rows, side, 8, 8).transpose(1, 2).reshape(1, 1, 8*rows, 8*side)
-    f, out = torch.tensor(waves().T/layout.steps, dtype=torch.float32), []
-    for q in qualities.split(max(1, (1 << 20)//image.numel())):
-        y = _received(image.repeat(len(q), 1, 1, 1), q).view(len(q), rows, 8, side, 8).transpose(2, 3).reshape(len(q), -1, 64)[:, :len(blocks)] - 128
+    rows = -(-len(blocks) // side)
+    x = torch.zeros(rows * side, 64)
+    x[: len(blocks)] = torch.from_numpy(blocks)
+    image = x.view(rows, side, 8, 8).transpose(1, 2).reshape(1, 1, 8 * rows, 8 * side)
+    f, out = torch.tensor(waves().T / layout.steps, dtype=torch.float32), []
+    for q in qualities.split(max(1, (1 << 20) // image.numel())):
+        y = (
+            _received(image.repeat(len(q), 1, 1, 1), q)
+            .view(len(q), rows, 8, side, 8)
+            .transpose(2, 3)
+            .reshape(len(q), -1, 64)[:, : len(blocks)]
+            - 128
+        )
         a = y @ f
-        if wave is not None: a = a[:, torch.arange(len(wave)), torch.from_numpy(np.ascontiguousarray(wave))]
+        if wave is not None:
+            a = a[:, torch.arange(len(wave)), torch.from_numpy(np.ascontiguousarray(wave))]
         out.append(soft_parity(a).numpy())
     return np.concatenate(out)
 
@@ -154,34 +220,53 @@ def estimate(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities) ->
     "`replies` by JPEG in real numbers: differs from it where libjpeg's integers round another way, now and then."
     D, few = dct_matrix(), 1024
     W = torch.tensor(np.stack([np.outer(D[u], D[v]).ravel() for u, v in ZIGZAG]), dtype=torch.float32)
-    reader = torch.tensor(waves()/layout.steps[:, None], dtype=torch.float32)[torch.from_numpy(np.ascontiguousarray(wave))]
-    tables, half, out = [quality_table(int(q)).float() if q else None for q in qualities], torch.full((64,), .5), np.empty((len(qualities), len(blocks)), np.float32)
+    reader = torch.tensor(waves() / layout.steps[:, None], dtype=torch.float32)[
+        torch.from_numpy(np.ascontiguousarray(wave))
+    ]
+    tables, half, out = (
+        [quality_table(int(q)).float() if q else None for q in qualities],
+        torch.full((64,), 0.5),
+        np.empty((len(qualities), len(blocks)), np.float32),
+    )
     for s in (slice(i, i + few) for i in range(0, len(blocks), few)):
         x = torch.from_numpy(blocks[s]).float() - 128
-        c = (8*x @ W.T).round_()                                              # as libjpeg: in eighths
+        c = (8 * x @ W.T).round_()  # as libjpeg: in eighths
         for a, steps in zip(out, tables):
-            y = x if steps is None else torch.addmm(half, (c*((1 + 2**-16)/8/steps)).round_().mul_(steps), W).floor_().clamp_(-128, 127)
-            a[s] = (y*reader[s]).sum(1)
-    return np.cos(np.float32(np.pi)*out)
+            y = (
+                x
+                if steps is None
+                else torch.addmm(half, (c * ((1 + 2**-16) / 8 / steps)).round_().mul_(steps), W)
+                .floor_()
+                .clamp_(-128, 127)
+            )
+            a[s] = (y * reader[s]).sum(1)
+    return np.cos(np.float32(np.pi) * out)
+
 
 def forecast(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities) -> np.ndarray:
     "`replies` without JPEG: what rounding the coefficient makes of it. In blocks that come near 0 or 255, where the decoder may clip, it asks `estimate`."
-    tables = [quality_table(int(q)).numpy()[list(CARRIERS)] if q else np.full(4, .01) for q in qualities]
-    ratio = np.stack([table/layout.steps for table in tables]).astype(np.float32)[:, wave]
-    a = ((blocks.astype(np.float32) - 128) @ (waves().T/layout.steps).astype(np.float32))[np.arange(len(wave)), wave]
-    out = np.cos(np.float32(np.pi)*ratio*np.rint(a/ratio))
+    tables = [quality_table(int(q)).numpy()[list(CARRIERS)] if q else np.full(4, 0.01) for q in qualities]
+    ratio = np.stack([table / layout.steps for table in tables]).astype(np.float32)[:, wave]
+    a = ((blocks.astype(np.float32) - 128) @ (waves().T / layout.steps).astype(np.float32))[
+        np.arange(len(wave)), wave
+    ]
+    out = np.cos(np.float32(np.pi) * ratio * np.rint(a / ratio))
     if len(clips := np.flatnonzero((blocks.min(1) < 2) | (blocks.max(1) > 253))):
         out[:, clips] = estimate(blocks[clips], wave[clips], layout, qualities)
     return out
 
 # %% ../nbs/11_informed.ipynb #d5e29809
-def choose(base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def choose(
+    base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The cheapest moves with which each bit's reading is at least its margin at each quality; where there are none, those with the best reading at the worst quality.
 
     `base`: readings (Q, L, 3) of the places now; `new`: (Q, G, L, 3) with move g; `cost`: (G, L, 3), inf where a move is not allowed; `margin`: (L,).
     Returns the chosen move of each place or -1, int (L, 3), what each bit pays, (L,), and what it is short of its margin, (L,)."""
     Q, G, L, S = new.shape
-    reading = np.ascontiguousarray(np.concatenate([base[:, None], new], 1).transpose(2, 3, 0, 1), dtype=np.float32)      # (L, S, Q, 1 + G)
+    reading = np.ascontiguousarray(
+        np.concatenate([base[:, None], new], 1).transpose(2, 3, 0, 1), dtype=np.float32
+    )  # (L, S, Q, 1 + G)
     price = np.concatenate([np.zeros((1, L, S)), cost]).transpose(1, 2, 0).astype(np.float32)
     chosen, paid, short = np.zeros((L, S), int), np.zeros(L, np.float32), np.zeros(L, np.float32)
     for l in range(L):
@@ -191,11 +276,13 @@ def choose(base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarr
         order = np.argsort(ptwo, kind="stable")
         two, ptwo, best = two[:, order] - margin[l], ptwo[order], np.inf
         for g in np.argsort(pc, kind="stable"):
-            count = np.searchsorted(ptwo, best - pc[g])                      # only pairs that would be cheaper
-            if not count: break
+            count = np.searchsorted(ptwo, best - pc[g])  # only pairs that would be cheaper
+            if not count:
+                break
             right = (two[:, :count] >= -c[:, g, None] - 1e-6).all(0)
             i = right.argmax()
-            if right[i]: best, pick = pc[g] + ptwo[i], (i, g)
+            if right[i]:
+                best, pick = pc[g] + ptwo[i], (i, g)
         if best == np.inf:
             worst = (two[..., None] + c[:, None]).min(0)
             pick = np.unravel_index(worst.argmax(), worst.shape)
@@ -205,39 +292,77 @@ def choose(base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarr
     return chosen - 1, paid, short
 
 # %% ../nbs/11_informed.ipynb #77ff0589
-CERTAIN = 1e-3     # a reading on its own side by less might change sides where another program adds up in another order
+CERTAIN = 1e-3  # a reading on its own side by less might change sides where another program adds up in another order
 
-def _moves(x: np.ndarray, origin: np.ndarray, block: np.ndarray, wave: np.ndarray, sign: np.ndarray, layout: Layout, qualities, answer, room: bool):
+
+def _moves(
+    x: np.ndarray,
+    origin: np.ndarray,
+    block: np.ndarray,
+    wave: np.ndarray,
+    sign: np.ndarray,
+    layout: Layout,
+    qualities,
+    answer,
+    room: bool,
+):
     """Candidate moves of places (l, 3) in the blocks `x` (h*w, 64): patterns (G, l, 3, 64), and `base`, `new`, `cost` for `choose`.
 
     The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate` or `forecast`. `room`: also moves that first take the
     pixels away from 0 and 255."""
     old = x[block]
-    a = ((x.astype(np.float32) - 128) @ (waves().T/layout.steps).astype(np.float32))[block, wave]
+    a = ((x.astype(np.float32) - 128) @ (waves().T / layout.steps).astype(np.float32))[block, wave]
     target = nearest(torch.from_numpy(a), torch.from_numpy(sign)).numpy()
     way = np.where(target >= a, 1, -1).astype(np.int16)
-    low, high = np.searchsorted(ENERGIES, ((.12*layout.steps.min())**2, (1.4*layout.steps.max())**2))    # the rest is too small or too large for these steps
-    pattern = patterns()[low:high + 1, wave]*way[..., None]
+    low, high = np.searchsorted(
+        ENERGIES, ((0.12 * layout.steps.min()) ** 2, (1.4 * layout.steps.max()) ** 2)
+    )  # the rest is too small or too large for these steps
+    pattern = patterns()[low : high + 1, wave] * way[..., None]
     d = np.clip(old + pattern, 0, 255) - old
-    if room: d = np.concatenate([d] + [np.clip(np.clip(old, t, 255 - t) + pattern[4::2], 0, 255) - old for t in ROOM])
-    move = np.einsum("glsp,lsp->gls", d.astype(np.float32), (waves()/layout.steps[:, None]).astype(np.float32)[wave])*way
-    useful = (move > .02) & (move <= np.abs(target - a) + .4) | (np.arange(len(d)) >= len(pattern))[:, None, None]     # not far past the point
-    cost = np.einsum("glsp,glsp->gls", d, d + 2*(old - origin[block]), dtype=np.float32)
-    base = answer(old.reshape(-1, 64), wave.ravel(), layout, qualities).reshape(-1, *wave.shape)*sign
+    if room:
+        d = np.concatenate(
+            [d] + [np.clip(np.clip(old, t, 255 - t) + pattern[4::2], 0, 255) - old for t in ROOM]
+        )
+    move = (
+        np.einsum(
+            "glsp,lsp->gls", d.astype(np.float32), (waves() / layout.steps[:, None]).astype(np.float32)[wave]
+        )
+        * way
+    )
+    useful = (move > 0.02) & (move <= np.abs(target - a) + 0.4) | (np.arange(len(d)) >= len(pattern))[
+        :, None, None
+    ]  # not far past the point
+    cost = np.einsum("glsp,glsp->gls", d, d + 2 * (old - origin[block]), dtype=np.float32)
+    base = answer(old.reshape(-1, 64), wave.ravel(), layout, qualities).reshape(-1, *wave.shape) * sign
     new = np.repeat(base[:, None], len(d), 1)
     _, l, s = np.nonzero(useful)
-    if len(l): new[:, useful] = answer((old + d)[useful], wave[l, s], layout, qualities)*sign[l, s]
+    if len(l):
+        new[:, useful] = answer((old + d)[useful], wave[l, s], layout, qualities) * sign[l, s]
     return d, base, new, np.where(useful, cost, np.inf)
+
 
 class _Draft:
     "A stego image in the making: the patterns on the cover, what each value of each bit costs, what the reader sees."
+
     def __init__(self, cover: np.ndarray, word: np.ndarray, layout: Layout, margin: float, room: bool):
         self.layout, self.word, self.margin, self.room, L = layout, word, margin, room, layout.L
-        self.origin = to_blocks(torch.tensor(cover)[None, None], layout.h, layout.w)[0].numpy().astype(np.int16)
-        self.letters = layout.spellings ^ np.unpackbits(np.pad(word[:, None], ((0, 0), (0, 1))), axis=1)[:, None, :8 + layout.spare]
-        self.need, self.price, self.d = np.full(L, margin, np.float32), np.zeros((2, L), np.float32), np.zeros((2, L, layout.S, 64), np.int16)
+        self.origin = (
+            to_blocks(torch.tensor(cover)[None, None], layout.h, layout.w)[0].numpy().astype(np.int16)
+        )
+        self.letters = (
+            layout.spellings
+            ^ np.unpackbits(np.pad(word[:, None], ((0, 0), (0, 1))), axis=1)[:, None, : 8 + layout.spare]
+        )
+        self.need, self.price, self.d = (
+            np.full(L, margin, np.float32),
+            np.zeros((2, L), np.float32),
+            np.zeros((2, L, layout.S, 64), np.int16),
+        )
         self.byte, self.x = np.repeat(np.arange(layout.n), 8 + layout.spare), self.origin
-        used, self.seen = np.unique(layout.block), np.zeros((len(layout.qualities), len(self.x), 4), np.float32)
+        used, self.seen = (
+            np.unique(layout.block),
+            np.zeros((len(layout.qualities), len(self.x), 4), np.float32),
+        )
         self.seen[:, used] = replies(self.x[used], None, layout, layout.qualities)
 
     def blocks(self) -> np.ndarray:
@@ -248,27 +373,42 @@ class _Draft:
 
     def write(self, which, bits, qualities, answer, anew=True, dear=False, room=False):
         "Choose moves that make the bits numbered `which` say `bits`, `anew` or on top of theirs: patterns to `d`, what they pay to `price`."
-        if anew: self.d[:, which] = 0
-        layout, sign = self.layout, self.layout.signs[which]*(2.*bits - 1).astype(np.float32)[:, None]
-        d, *rest = _moves(self.blocks(), self.origin, layout.block[which], layout.wave[which], sign, layout, qualities, answer, room)
+        if anew:
+            self.d[:, which] = 0
+        layout, sign = self.layout, self.layout.signs[which] * (2.0 * bits - 1).astype(np.float32)[:, None]
+        d, *rest = _moves(
+            self.blocks(),
+            self.origin,
+            layout.block[which],
+            layout.wave[which],
+            sign,
+            layout,
+            qualities,
+            answer,
+            room,
+        )
         chosen, paid, short = choose(*rest, self.need[which])
         stuck = (short > 0) & (self.room and not room)
         chosen[stuck] = -1
         l, s = np.nonzero(chosen >= 0)
         self.d[bits[l], which[l], s] += d[chosen[l, s], l, s]
-        self.price[bits, which] = paid + 300*np.minimum(1, short) + 100*dear*(self.need[which] - self.margin)
-        if stuck.any(): self.write(which[stuck], bits[stuck], qualities, answer, anew, dear, True)
+        self.price[bits, which] = (
+            paid + 300 * np.minimum(1, short) + 100 * dear * (self.need[which] - self.margin)
+        )
+        if stuck.any():
+            self.write(which[stuck], bits[stuck], qualities, answer, anew, dear, True)
 
     def spell(self) -> np.ndarray:
         "The cheapest spelling of every byte, bits (L,)."
         extra = (self.price[1] - self.price[0]).reshape(self.layout.n, 1, -1)
-        return self.letters[np.arange(self.layout.n), (self.letters*extra).sum(-1).argmin(1)].ravel()
+        return self.letters[np.arange(self.layout.n), (self.letters * extra).sum(-1).argmin(1)].ravel()
 
     def look(self, bits) -> tuple[np.ndarray, int]:
         "Which bits are wrong, or not certainly right, at which quality, bool (Q, L), and the number of wrong bytes at the worst quality."
         layout, before, self.x = self.layout, self.x, self.blocks()
-        if len(changed := np.flatnonzero((self.x != before).any(1))): self.seen[:, changed] = replies(self.x[changed], None, layout, layout.qualities)
-        self.soft = (self.seen[:, layout.block, layout.wave]*layout.signs).sum(-1)
+        if len(changed := np.flatnonzero((self.x != before).any(1))):
+            self.seen[:, changed] = replies(self.x[changed], None, layout, layout.qualities)
+        self.soft = (self.seen[:, layout.block, layout.wave] * layout.signs).sum(-1)
         wrong = np.where(bits, self.soft, -self.soft) < CERTAIN
         return wrong, int(wrong.reshape(len(wrong), layout.n, -1).any(-1).sum(-1).max())
 
@@ -280,17 +420,30 @@ class _Draft:
 class SurvivalError(ValueError):
     "No stego image was found that keeps the message at every quality."
 
+
 def _check(cover: np.ndarray, word: bytes, layout: Layout) -> np.ndarray:
     "The word as uint8 (n,); `ValueError` unless cover and word fit the layout."
-    blocks = tuple(side//8 for side in cover.shape)
+    blocks = tuple(side // 8 for side in cover.shape)
     if cover.dtype != np.uint8 or blocks != (layout.h, layout.w):
-        raise ValueError(f"the cover is {cover.dtype} {cover.shape}; this layout needs a uint8 gray image of {layout.h}x{layout.w} whole 8x8 blocks")
-    if len(word) != layout.n: raise ValueError(f"the word has {len(word)} bytes; this layout needs {layout.n}")
+        raise ValueError(
+            f"the cover is {cover.dtype} {cover.shape}; this layout needs a uint8 gray image of {layout.h}x{layout.w} whole 8x8 blocks"
+        )
+    if len(word) != layout.n:
+        raise ValueError(f"the word has {len(word)} bytes; this layout needs {layout.n}")
     return np.frombuffer(bytes(word), np.uint8)
 
 # %% ../nbs/11_informed.ipynb #bbdeef58
-def search(cover: np.ndarray, word: bytes, layout: Layout, tolerate: int = 2, room: bool = False, margin: float = 0., step: float = .05,
-           rounds: int = 32, history: list | None = None) -> tuple[np.ndarray, np.ndarray]:
+def search(
+    cover: np.ndarray,
+    word: bytes,
+    layout: Layout,
+    tolerate: int = 2,
+    room: bool = False,
+    margin: float = 0.0,
+    step: float = 0.05,
+    rounds: int = 32,
+    history: list | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """A quiet stego image, uint8 (H, W), in which at most `tolerate` bytes of the word (n,) are wrong at every quality from `layout.survive` to 100, and without JPEG.
 
     Returns it with its soft bits (Q, L) at all of `layout.qualities`. `room`: where a bit has no move, take its blocks away from black and white first, which
@@ -299,12 +452,16 @@ def search(cover: np.ndarray, word: bytes, layout: Layout, tolerate: int = 2, ro
     Raises `SurvivalError` if no round succeeds. `ValueError` for another kind of image or word.
     (Informed coding and embedding after Miller, Doerr and Cox, IEEE Trans. Image Processing 13(6), 2004.)"""
     draft, q = _Draft(cover, _check(cover, word, layout), layout, margin, room), layout.qualities
-    few, whole = np.append(np.unique(np.round(q[0] + (100 - q[0])*np.linspace(0, 1, 18)**1.6).astype(int)), 0), []   # more of the low ones
-    for value in (0, 1):                                                     # what would each bit cost?
+    few, whole = (
+        np.append(np.unique(np.round(q[0] + (100 - q[0]) * np.linspace(0, 1, 18) ** 1.6).astype(int)), 0),
+        [],
+    )  # more of the low ones
+    for value in (0, 1):  # what would each bit cost?
         draft.write(np.arange(layout.L), np.full(layout.L, value), few, forecast)
         whole.append(draft.d[value].copy())
     bits = draft.spell()
-    for value in (0, 1): draft.d[value] = whole[value]*(bits == value)[:, None, None]
+    for value in (0, 1):
+        draft.d[value] = whole[value] * (bits == value)[:, None, None]
     trouble = draft.price[bits, np.arange(layout.L)].reshape(layout.n, -1).sum(1)
     given_up = draft.dearest(trouble, tolerate)
     draft.d[:, given_up] = 0
@@ -312,24 +469,33 @@ def search(cover: np.ndarray, word: bytes, layout: Layout, tolerate: int = 2, ro
         if turn:
             answer = estimate if turn < 4 else replies
             draft.write(todo, bits[todo], q, answer, anew=turn < 5 or turn % 8 == 0, dear=turn > 7)
-            now = np.where(given_up, bits, draft.spell())                    # prices have risen: spell anew
+            now = np.where(given_up, bits, draft.spell())  # prices have risen: spell anew
             if len(new := np.flatnonzero(now != bits)):
                 bits, draft.need[new] = now, margin
                 draft.write(new, bits[new], q, answer)
         wrong, worst = draft.look(bits)
-        if history is not None: history.append((worst, int(wrong.any(0).sum()), int(((draft.x.astype(int) - draft.origin)**2).sum())))
-        if worst <= tolerate or turn >= rounds//2 and worst > 2*tolerate + 3 + layout.n//8: break
-        draft.need[wrong.any(0)] += step*(1 + (turn > 5))
-        if tolerate and turn % 7 == 6:                                       # give up those that are stuck instead
-            trouble += 1e9*(wrong.any(0) & ~given_up).reshape(layout.n, -1).any(1)
+        if history is not None:
+            history.append(
+                (worst, int(wrong.any(0).sum()), int(((draft.x.astype(int) - draft.origin) ** 2).sum()))
+            )
+        if worst <= tolerate or turn >= rounds // 2 and worst > 2 * tolerate + 3 + layout.n // 8:
+            break
+        draft.need[wrong.any(0)] += step * (1 + (turn > 5))
+        if tolerate and turn % 7 == 6:  # give up those that are stuck instead
+            trouble += 1e9 * (wrong.any(0) & ~given_up).reshape(layout.n, -1).any(1)
             draft.need[given_up], given_up = margin, draft.dearest(trouble, tolerate)
         todo = np.flatnonzero(wrong.any(0) & ~given_up)
-    for lost in np.unique(draft.byte[given_up]) if worst <= tolerate else ():     # take back what was spent on them before
+    for lost in (
+        np.unique(draft.byte[given_up]) if worst <= tolerate else ()
+    ):  # take back what was spent on them before
         kept = draft.d.copy()
         draft.d[:, draft.byte == lost] = 0
-        if draft.look(bits)[1] > tolerate: draft.d = kept
+        if draft.look(bits)[1] > tolerate:
+            draft.d = kept
     if (worst := draft.look(bits)[1]) > tolerate:
-        raise SurvivalError(f"no stego image found in {turn + 1} rounds: {worst} bytes are still wrong at some quality from {layout.survive} to 100, {tolerate} may be")
+        raise SurvivalError(
+            f"no stego image found in {turn + 1} rounds: {worst} bytes are still wrong at some quality from {layout.survive} to 100, {tolerate} may be"
+        )
     stego, (h, w) = cover.copy(), (layout.h, layout.w)
-    stego[:8*h, :8*w] = draft.x.reshape(h, w, 8, 8).transpose(0, 2, 1, 3).reshape(8*h, 8*w)
+    stego[: 8 * h, : 8 * w] = draft.x.reshape(h, w, 8, 8).transpose(0, 2, 1, 3).reshape(8 * h, 8 * w)
     return stego, draft.soft

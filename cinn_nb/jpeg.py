@@ -20,14 +20,21 @@ from .dct import CHROMA_TABLE, LUMA_TABLE, ZIGZAG, dct_matrix, quality_table
 
 # %% ../nbs/04_jpeg.ipynb #8be9ddaf
 def _check_image(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 or not (image.ndim == 2 or image.ndim == 3
-                                       and image.shape[2] == 3) or 0 in image.shape:
-        raise ValueError(f"image is {image.dtype} {image.shape}; it must be uint8 (H, W) gray or (H, W, 3) RGB: window it to 8 bit first")
+    if (
+        image.dtype != np.uint8
+        or not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3)
+        or 0 in image.shape
+    ):
+        raise ValueError(
+            f"image is {image.dtype} {image.shape}; it must be uint8 (H, W) gray or (H, W, 3) RGB: window it to 8 bit first"
+        )
+
 
 def _check_quality(quality: int) -> int:
     if isinstance(quality, bool) or not isinstance(quality, (int, np.integer)) or not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality!r}; it must be an integer from 1 (coarsest) to 100")
     return int(quality)
+
 
 def jpeg_bytes(image: np.ndarray, quality: int, subsampling: str | None = None) -> bytes:
     """The JPEG file that Pillow writes for a uint8 image (H, W) or (H, W, 3), `quality` 1..100.
@@ -37,32 +44,44 @@ def jpeg_bytes(image: np.ndarray, quality: int, subsampling: str | None = None) 
     options = {"quality": _check_quality(quality)}
     if image.ndim == 3:
         names = {"444": "4:4:4", "422": "4:2:2", "420": "4:2:0", None: "4:2:0"}
-        if subsampling not in names: raise ValueError(f"subsampling is {subsampling!r}; use '444', '422' or '420'")
+        if subsampling not in names:
+            raise ValueError(f"subsampling is {subsampling!r}; use '444', '422' or '420'")
         options["subsampling"] = names[subsampling]
     elif subsampling is not None:
-        raise ValueError(f"subsampling is {subsampling!r}, but a gray image has no chroma to subsample; leave it out")
+        raise ValueError(
+            f"subsampling is {subsampling!r}, but a gray image has no chroma to subsample; leave it out"
+        )
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", **options)
     return buffer.getvalue()
+
 
 def jpeg_file(image: np.ndarray, quality: int, subsampling: str | None = None) -> np.ndarray:
     "The image after a real JPEG file: `jpeg_bytes`, decoded by Pillow; same shape, uint8."
     return np.array(Image.open(io.BytesIO(jpeg_bytes(image, quality, subsampling))))
 
 # %% ../nbs/04_jpeg.ipynb #a5e927dd
-_HALF = ((8192, 8192, 8192, 8192), (11363, 9633, 6437, 2260), (10703, 4433, -4433, -10703),
-         (9633, -2259, -11362, -6436),
-         (8192, -8192, -8192, 8192), (6437, -11362, 2261, 9633), (4433, -10704, 10704, -4433),
-         (2260, -6436, 9633, -11363))
+_HALF = (
+    (8192, 8192, 8192, 8192),
+    (11363, 9633, 6437, 2260),
+    (10703, 4433, -4433, -10703),
+    (9633, -2259, -11362, -6436),
+    (8192, -8192, -8192, 8192),
+    (6437, -11362, 2261, 9633),
+    (4433, -10704, 10704, -4433),
+    (2260, -6436, 9633, -11363),
+)
+
 
 def integer_dct() -> np.ndarray:
     "libjpeg's 13-bit DCT matrix `A` (jfdctint.c), int64 (8, 8); about 2**13 * sqrt(8) times the orthonormal one."
-    return np.array([row + tuple((-1)**u * v for v in row[::-1]) for u, row in enumerate(_HALF)])
+    return np.array([row + tuple((-1) ** u * v for v in row[::-1]) for u, row in enumerate(_HALF)])
 
 # %% ../nbs/04_jpeg.ipynb #fc25623d
 def shift(x: Tensor, bits: int) -> Tensor:
     "Divide by 2**bits and round halves up, as an integer shift with a rounding term does."
-    return torch.floor(x / 2**bits + .5)
+    return torch.floor(x / 2**bits + 0.5)
+
 
 def to_blocks(plane: Tensor) -> Tensor:
     "(B, H, W) to (B, h, w, 8, 8); the last row and column are repeated up to a multiple of 8."
@@ -70,9 +89,11 @@ def to_blocks(plane: Tensor) -> Tensor:
     plane = F.pad(plane[:, None], (0, -W % 8, 0, -H % 8), mode="replicate")
     return plane.unflatten(3, (-1, 8)).unflatten(2, (-1, 8)).transpose(3, 4)[:, 0]
 
+
 def from_blocks(blocks: Tensor, H: int, W: int) -> Tensor:
     "Inverse of `to_blocks`."
     return blocks.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :H, :W]
+
 
 def forward_dct(X: Tensor, A: np.ndarray | None = None) -> Tensor:
     "libjpeg's integer DCT of pixel blocks (..., 8, 8), float64 0..255: 8 times the orthonormal coefficients."
@@ -82,9 +103,11 @@ def forward_dct(X: Tensor, A: np.ndarray | None = None) -> Tensor:
 # %% ../nbs/04_jpeg.ipynb #1fcd51ea
 def round_half_away(x: Tensor) -> Tensor:
     "Round half away from zero, as libjpeg's quantiser does; `torch.round` rounds half to even."
-    return torch.sign(x) * torch.floor(x.abs() + .5)
+    return torch.sign(x) * torch.floor(x.abs() + 0.5)
+
 
 _ROW_BY_ROW = [ZIGZAG.index((u, v)) for u in range(8) for v in range(8)]
+
 
 def block_steps(quality: Tensor, table: np.ndarray = LUMA_TABLE) -> Tensor:
     "Quantisation steps of each image as (B, 8, 8) float64, row by row; `quality` an integer tensor (B,)."
@@ -96,122 +119,159 @@ def inverse_dct(c: Tensor, A: np.ndarray | None = None) -> Tensor:
     A = torch.as_tensor(integer_dct() if A is None else A, dtype=c.dtype)
     return (shift(shift(A.T @ c, 11) @ A, 18) + 128).clamp(0, 255)
 
+
 def code_plane(plane: Tensor, T: Tensor, rounding=round_half_away, A: np.ndarray | None = None) -> Tensor:
     "Steps 1 to 4 on one plane: float64 (B, H, W) integers 0..255 and steps (B, 8, 8) to the decoded plane."
     T = T[:, None, None]
-    k = rounding(forward_dct(to_blocks(plane), A) / (8*T))
-    return from_blocks(inverse_dct(k*T, A), *plane.shape[-2:])
+    k = rounding(forward_dct(to_blocks(plane), A) / (8 * T))
+    return from_blocks(inverse_dct(k * T, A), *plane.shape[-2:])
 
 # %% ../nbs/04_jpeg.ipynb #4d97163c
 class _Floor(torch.autograd.Function):
     "`floor`, in place, whose derivative is taken to be 1."
+
     @staticmethod
     def forward(ctx, x):
         ctx.mark_dirty(x)
         return x.floor_()
+
     @staticmethod
-    def backward(ctx, g): return g
+    def backward(ctx, g):
+        return g
+
 
 class _Mix(torch.autograd.Function):
     "floor(M x + bias) over the channels of x (B, C, H, W), one after the other; the floor's derivative is taken to be 1."
+
     @staticmethod
     def forward(ctx, x, M, bias, out=None):
         ctx.M = M
-        if out is None:                                                 # in memory each channel is in one piece
+        if out is None:  # in memory each channel is in one piece
             B, _, H, W = x.shape
-            out = x.new_empty_strided((B, len(M), H, W), (H*W, B*H*W, W, 1))
+            out = x.new_empty_strided((B, len(M), H, W), (H * W, B * H * W, W, 1))
         for o, row, b in zip(out.unbind(1), M, bias):
             (first, weight), *rest = [(c, w) for c, w in zip(x.unbind(1), row) if w]
             torch.add(x.new_tensor(b), first, alpha=weight, out=o)
-            for c, w in rest: o.add_(c, alpha=w)
+            for c, w in rest:
+                o.add_(c, alpha=w)
             o.floor_()
         return out
+
     @staticmethod
     def backward(ctx, g):
         M = torch.tensor(ctx.M, dtype=g.dtype, device=g.device)
         return (M.T @ g.flatten(2)).unflatten(2, g.shape[2:]), None, None, None
 
+
 _fixed = lambda rows: tuple(tuple(v / 65536 for v in row) for row in rows)
 _TO_YCC = _fixed(((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329)))
 _TO_RGB = _fixed(((0, 91881), (-22554, -46802), (116130, 0)))
 
+
 def to_ycc(rgb: Tensor) -> Tensor:
     "RGB to YCbCr in 16-bit fixed point (jccolor.c): (B, 3, H, W) integers 0..255 to the same."
-    return _Mix.apply(rgb, _TO_YCC, (1/2, 128 + 32767/65536, 128 + 32767/65536))
+    return _Mix.apply(rgb, _TO_YCC, (1 / 2, 128 + 32767 / 65536, 128 + 32767 / 65536))
+
 
 def to_rgb(luma: Tensor, chroma: Tensor, out: Tensor | None = None) -> Tensor:
     """YCbCr to RGB (jdcolor.c): luma (B, 1, H, W) and chroma centred at 0, (B, 2, H, W), to (B, 3, H, W), clamped to 0..255.
 
     `out`: where to write it, if no gradient is wanted."""
-    return _Mix.apply(chroma, _TO_RGB, (1/2, 1/2, 1/2), out).add_(luma).clamp_(0, 255)
+    return _Mix.apply(chroma, _TO_RGB, (1 / 2, 1 / 2, 1 / 2), out).add_(luma).clamp_(0, 255)
 
 # %% ../nbs/04_jpeg.ipynb #4d745c72
 def _columns(pair: tuple[float, float], like: Tensor) -> Tensor:
-    return torch.tensor(pair, dtype=like.dtype, device=like.device).repeat(-(-like.shape[-1] // 2))[:like.shape[-1]]
+    return torch.tensor(pair, dtype=like.dtype, device=like.device).repeat(-(-like.shape[-1] // 2))[
+        : like.shape[-1]
+    ]
+
 
 class _Pair(torch.autograd.Function):
     "Sums of two neighbours along a dimension of even length."
+
     @staticmethod
     def forward(ctx, c, dim):
         ctx.dim = dim
         a, b = c.unflatten(dim, (-1, 2)).unbind(dim)
         return a + b
+
     @staticmethod
-    def backward(ctx, g): return g.repeat_interleave(2, ctx.dim), None
+    def backward(ctx, g):
+        return g.repeat_interleave(2, ctx.dim), None
+
 
 def chroma_down(c: Tensor, subsampling: str) -> Tensor:
     "Chroma (B, 2, H, W) to half width ('422') or half width and height ('420'), rounded as in jcsample.c; width in whole blocks."
-    if subsampling == "444": return c
+    if subsampling == "444":
+        return c
     H, W = c.shape[-2:]
     extra = (0, -W % 16, 0, H % 2 if subsampling == "420" else 0)
-    if any(extra): c = F.pad(c, extra, mode="replicate")
-    if subsampling == "420": c = _Pair.apply(c, -2)
+    if any(extra):
+        c = F.pad(c, extra, mode="replicate")
+    if subsampling == "420":
+        c = _Pair.apply(c, -2)
     c = _Pair.apply(c, -1)
-    share, pair = (1/4, (1/4, 2/4)) if subsampling == "420" else (1/2, (0., 1/2))
+    share, pair = (1 / 4, (1 / 4, 2 / 4)) if subsampling == "420" else (1 / 2, (0.0, 1 / 2))
     return _Floor.apply(torch.add(_columns(pair, c), c, alpha=share))
+
 
 class _Triangle(torch.autograd.Function):
     "Doubles one dimension: of each sample, 3/4 of it and 1/4 of the one before, then 3/4 and 1/4 of the one after; ends repeat."
+
     @staticmethod
     def forward(ctx, c, dim):
         ctx.dim, last = dim, c.shape[dim] - 1
-        out = c.new_empty(*c.shape[:dim], 2*c.shape[dim], *c.shape[dim:][1:])
+        out = c.new_empty(*c.shape[:dim], 2 * c.shape[dim], *c.shape[dim:][1:])
         pairs = out.unflatten(dim, (-1, 2))
         for side, end, mine, other in ((0, 0, 1, 0), (1, last, 0, 1)):
             half = pairs.select(dim, side)
             half.select(dim, end).copy_(c.select(dim, end))
-            torch.lerp(c.narrow(dim, mine, last), c.narrow(dim, other, last), 1/4, out=half.narrow(dim, mine, last))
+            torch.lerp(
+                c.narrow(dim, mine, last), c.narrow(dim, other, last), 1 / 4, out=half.narrow(dim, mine, last)
+            )
         return out
+
     @staticmethod
     def backward(ctx, g):
         dim = ctx.dim
         before, after = g.unflatten(dim, (-1, 2)).unbind(dim)
-        out, last = (before + after).mul_(3/4), before.shape[dim] - 1
+        out, last = (before + after).mul_(3 / 4), before.shape[dim] - 1
         for half, end, mine, other in ((before, 0, 1, 0), (after, last, 0, 1)):
-            out.select(dim, end).add_(half.select(dim, end), alpha=1/4)
-            out.narrow(dim, other, last).add_(half.narrow(dim, mine, last), alpha=1/4)
+            out.select(dim, end).add_(half.select(dim, end), alpha=1 / 4)
+            out.narrow(dim, other, last).add_(half.narrow(dim, mine, last), alpha=1 / 4)
         return out, None
+
 
 def chroma_up(c: Tensor, subsampling: str, H: int, W: int) -> Tensor:
     "Inverse of `chroma_down` with the triangle filter of jdsample.c, cut to (H, W) and centred: 0 instead of 128."
-    if subsampling == "444": return c - 128
+    if subsampling == "444":
+        return c - 128
     rows, half = 2 if subsampling == "420" else 1, -(-W // 2)
-    if half < c.shape[-1]: c = c[..., :half]
-    if c.shape[-1] <= 2: return c.repeat_interleave(2, -1).repeat_interleave(rows, -2)[..., :H, :W] - 128
-    if rows == 2: c = _Triangle.apply(c, -2)
+    if half < c.shape[-1]:
+        c = c[..., :half]
+    if c.shape[-1] <= 2:
+        return c.repeat_interleave(2, -1).repeat_interleave(rows, -2)[..., :H, :W] - 128
+    if rows == 2:
+        c = _Triangle.apply(c, -2)
     c = _Triangle.apply(c, -1)
-    c = _Floor.apply(c.add_(_columns((8/16 - 128, 7/16 - 128) if rows == 2 else (1/4 - 128, 2/4 - 128), c)))
+    c = _Floor.apply(
+        c.add_(_columns((8 / 16 - 128, 7 / 16 - 128) if rows == 2 else (1 / 4 - 128, 2 / 4 - 128), c))
+    )
     return c if c.shape[-2:] == (H, W) else c[..., :H, :W]
 
 # %% ../nbs/04_jpeg.ipynb #c3d22f4b
 MODES = ("gray", "444", "422", "420")
 
-def jpeg_reference(x: Tensor, quality: Tensor, subsampling: str = "gray", A: np.ndarray | None = None) -> Tensor:
+
+def jpeg_reference(
+    x: Tensor, quality: Tensor, subsampling: str = "gray", A: np.ndarray | None = None
+) -> Tensor:
     """libjpeg's encode and decode, written to be read: float64 (B, 1 or 3, H, W) integers 0..255, `quality` (B,) integers.
 
     `A` replaces the DCT matrix, to see what depends on it. No gradient, no checks; `jpeg` is the function to use."""
     luma, chroma = block_steps(quality), block_steps(quality, CHROMA_TABLE)
-    if subsampling == "gray": return code_plane(x[:, 0], luma, A=A)[:, None]
+    if subsampling == "gray":
+        return code_plane(x[:, 0], luma, A=A)[:, None]
     ycc = to_ycc(x)
     y = code_plane(ycc[:, 0], luma, A=A)[:, None]
     c = chroma_down(ycc[:, 1:], subsampling)
@@ -222,14 +282,22 @@ def jpeg_reference(x: Tensor, quality: Tensor, subsampling: str = "gray", A: np.
 @lru_cache(maxsize=8)
 def _matrices(dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     "The four passes as matrices: row passes act on two neighbouring blocks at once, from the right."
+
     def split(M, bits):
-        high = np.floor(M/128 + .5)
-        return high / 2.**(bits - 7), (M - 128*high) / 128
+        high = np.floor(M / 128 + 0.5)
+        return high / 2.0 ** (bits - 7), (M - 128 * high) / 128
+
     pair = lambda M: np.kron(np.eye(2), M.T)
     A = integer_dct()
-    bias = np.tile([.5 - 4096] + [.5]*7, 2)    # the level shift of 128 reaches DC only: 8 * 128 * 2**2
-    lift = [1024.125] + [.125]*7               # in the first row: 128 in every pixel, 1/2 in every sum of a column
-    parts = {"rows": pair(A / 2**11), "bias": bias, "lift": lift, "orthonormal": dct_matrix(), "pair": pair(dct_matrix())}
+    bias = np.tile([0.5 - 4096] + [0.5] * 7, 2)  # the level shift of 128 reaches DC only: 8 * 128 * 2**2
+    lift = [1024.125] + [0.125] * 7  # in the first row: 128 in every pixel, 1/2 in every sum of a column
+    parts = {
+        "rows": pair(A / 2**11),
+        "bias": bias,
+        "lift": lift,
+        "orthonormal": dct_matrix(),
+        "pair": pair(dct_matrix()),
+    }
     parts["columns_high"], parts["columns_low"] = split(A, 15)
     parts["icolumns_high"], parts["icolumns_low"] = split(A.T, 11)
     parts["irows_high"], parts["irows_low"] = (pair(M) for M in split(A.T, 18))
@@ -240,29 +308,31 @@ def _tile(steps: Tensor, W: int) -> Tensor:
     "Steps (n, 8, 8) beside each other for a row of blocks: (n, 1, 8, W)."
     return steps.repeat(1, 1, W // 8)[:, None]
 
+
 def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
     """Steps 1 to 4 without the clamp, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
 
     `steps` T and `factors` (1+2**-16)/(8T): tiled, (n, 1, 8, W). `y`, `C`, and `r` for the inverse's columns: contiguous
     (n, H/8, 8, W) to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
-    m, rows = _matrices(x.dtype, x.device), y.shape[0]*y.shape[1]
+    m, rows = _matrices(x.dtype, x.device), y.shape[0] * y.shape[1]
     column = lambda name: m[name].expand(rows, 8, 8)
-    yc, Cc, rc = (t.view(rows, 8, -1) for t in (y, C, r))     # one row of blocks each, for column passes
-    yr, rr = y.view(-1, 16), r.view(-1, 16)                   # two rows of two neighbouring blocks, for row passes
+    yc, Cc, rc = (t.view(rows, 8, -1) for t in (y, C, r))  # one row of blocks each, for column passes
+    yr, rr = y.view(-1, 16), r.view(-1, 16)  # two rows of two neighbouring blocks, for row passes
     torch.mm(x.reshape(-1, 16), m["rows"], out=yr).add_(m["bias"]).floor_()
-    torch.bmm(column("columns_low"), yc, out=Cc).add_(128.).floor_()
+    torch.bmm(column("columns_low"), yc, out=Cc).add_(128.0).floor_()
     Cc.baddbmm_(column("columns_high"), yc, beta=2**-8).floor_()
     torch.mul(C, factors, out=y).round_().mul_(steps)
     y[:, :, 0] += m["lift"].repeat(y.shape[-1] // 8)
     torch.bmm(column("icolumns_low"), yc, out=rc).floor_()
     rc.baddbmm_(column("icolumns_high"), yc, beta=2**-4).floor_()
-    torch.mm(rr, m["irows_low"], out=yr).add_(1024.).floor_()
+    torch.mm(rr, m["irows_low"], out=yr).add_(1024.0).floor_()
     yr.addmm_(rr, m["irows_high"], beta=2**-11).floor_()
 
 # %% ../nbs/04_jpeg.ipynb #02a99580
 def straight_through(x: Tensor, value: Tensor) -> Tensor:
     "`value` on the way forward, the gradient of `x` on the way back (Bengio et al. 2013)."
     return value.detach() + (x - x.detach())
+
 
 def to_8bit(x: Tensor) -> Tensor:
     """Clip to 0..255 and round to integers, straight through; what saving an image does to a float tensor.
@@ -273,122 +343,167 @@ def to_8bit(x: Tensor) -> Tensor:
 
 # %% ../nbs/04_jpeg.ipynb #6979c2a6
 def _noise_matched(z: Tensor, T: Tensor) -> Tensor:
-    r, s = z - z.round(), (2/T).clamp(.1, .5)
-    v = 1 / (2*s*s)
-    t = torch.exp(v*r); t = t + 1/t                                           # 2 cosh(vr)
-    near, far = torch.exp(-v/4), torch.exp(-9*v/4)                            # boundaries at 1/2 and 3/2
-    return torch.exp(-v*r*r) * t * (near - 3*far + far*t*t) * (v/math.pi)**.5
+    r, s = z - z.round(), (2 / T).clamp(0.1, 0.5)
+    v = 1 / (2 * s * s)
+    t = torch.exp(v * r)
+    t = t + 1 / t  # 2 cosh(vr)
+    near, far = torch.exp(-v / 4), torch.exp(-9 * v / 4)  # boundaries at 1/2 and 3/2
+    return torch.exp(-v * r * r) * t * (near - 3 * far + far * t * t) * (v / math.pi) ** 0.5
 
-SURROGATES = {   # name: derivative of the pretended rounding at z = c/T, for a step T
+
+SURROGATES = {  # name: derivative of the pretended rounding at z = c/T, for a step T
     "straight-through": lambda z, T: torch.ones_like(z),
-    "cubic": lambda z, T: 3*(z - z.round())**2,
-    "cosine": lambda z, T: 1 - torch.cos(2*math.pi*z),
-    "noise-matched": _noise_matched}
+    "cubic": lambda z, T: 3 * (z - z.round()) ** 2,
+    "cosine": lambda z, T: 1 - torch.cos(2 * math.pi * z),
+    "noise-matched": _noise_matched,
+}
 
 # %% ../nbs/04_jpeg.ipynb #017162db
-_CHUNK = 8*256*256     # pixels that go through all passes together on a CPU
+_CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU
+
 
 def _chunk_size(x: Tensor) -> int:
     "How many of the images or planes x (n, ..., H, W) make `_CHUNK` pixels; all of them on a GPU."
-    return max(1, _CHUNK // (x.shape[-2]*x.shape[-1])) if x.device.type == "cpu" else len(x)
+    return max(1, _CHUNK // (x.shape[-2] * x.shape[-1])) if x.device.type == "cpu" else len(x)
+
 
 class _Plane(torch.autograd.Function):
     "Exact steps 1 to 4 forward; mask, orthonormal DCT, surrogate, inverse DCT backward. x (n, H, W), T (n, 8, 8)."
+
     @staticmethod
     def forward(ctx, x, T, surrogate):
         (n, H, W), size = x.shape, _chunk_size(x)
-        buffer = lambda count: x.new_empty(count, H//8, 8, W)
+        buffer = lambda count: x.new_empty(count, H // 8, 8, W)
         ctx.surrogate = surrogate
-        mask = x.new_empty(x.shape) if ctx.needs_input_grad[0] else None     # 0 where the decoder clamps, 1 elsewhere
+        mask = (
+            x.new_empty(x.shape) if ctx.needs_input_grad[0] else None
+        )  # 0 where the decoder clamps, 1 elsewhere
         keep = buffer(n) if mask is not None and surrogate != "straight-through" else None
         out, spare_y, spare_r = x.new_empty(x.shape), buffer(min(size, n)), buffer(min(size, n))
-        steps, factors = _tile(T, W), _tile((1 + 2**-16)/(8*T), W)
+        steps, factors = _tile(T, W), _tile((1 + 2**-16) / (8 * T), W)
         for i in range(0, n, size):
             s = slice(i, i + size)
-            y, r = (spare[:n - i] for spare in (spare_y, spare_r))
+            y, r = (spare[: n - i] for spare in (spare_y, spare_r))
             _passes(x[s], steps[s], factors[s], y, r if keep is None else keep[s], r)
             torch.clamp(y.view(-1, H, W), 0, 255, out=out[s])
-            if mask is not None: torch.eq(y.view(-1, H, W), out[s], out=mask[s])
+            if mask is not None:
+                torch.eq(y.view(-1, H, W), out[s], out=mask[s])
         ctx.save_for_backward(mask, keep, T)
         return out
 
     @staticmethod
     def backward(ctx, g):
         mask, C, T = ctx.saved_tensors
-        if C is None: return g * mask, None, None
+        if C is None:
+            return g * mask, None, None
         m, out, W = _matrices(g.dtype, g.device), g.new_empty(g.shape), g.shape[-1]
         for s in (slice(i, i + _chunk_size(g)) for i in range(0, len(g), _chunk_size(g))):
-            rows = m["orthonormal"].expand(C[s].shape[0]*C.shape[1], 8, 8)
+            rows = m["orthonormal"].expand(C[s].shape[0] * C.shape[1], 8, 8)
             c = (g[s] * mask[s]).view(-1, 16) @ m["pair"]
             c = torch.bmm(rows, c.view(len(rows), 8, W)).view_as(C[s])
-            c *= SURROGATES[ctx.surrogate](C[s]/_tile(8*T[s], W), _tile(T[s], W))
+            c *= SURROGATES[ctx.surrogate](C[s] / _tile(8 * T[s], W), _tile(T[s], W))
             c = torch.bmm(rows.mT, c.view(len(rows), 8, W))
             torch.mm(c.view(-1, 16), m["pair"].T, out=out[s].view(-1, 16))
         return out, None, None
 
+
 def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8)."
     n, channels, H, W = x.shape
-    if H % 8 or W % 16: x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
-    strips = math.gcd(x.shape[2]//8, max(1, x[0, 0].numel()//_CHUNK))      # a large plane is cut in strips of block rows
-    T = T.repeat_interleave(channels*strips, 0) if channels*strips > 1 else T
+    if H % 8 or W % 16:
+        x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
+    strips = math.gcd(
+        x.shape[2] // 8, max(1, x[0, 0].numel() // _CHUNK)
+    )  # a large plane is cut in strips of block rows
+    T = T.repeat_interleave(channels * strips, 0) if channels * strips > 1 else T
     y = _Plane.apply(x.reshape(len(T), -1, x.shape[3]), T, surrogate).view(x.shape)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
 # %% ../nbs/04_jpeg.ipynb #e22cf5e5
 def _exact_float(x: Tensor) -> torch.dtype:
-    return torch.float32 if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest" else torch.float64
+    return (
+        torch.float32
+        if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+        else torch.float64
+    )
 
-def _colour(x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None) -> Tensor:
+
+def _colour(
+    x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None
+) -> Tensor:
     y, c = to_ycc(x).split((1, 2), 1)
     c = _plane(chroma_down(c, subsampling), chroma, surrogate)
     return to_rgb(_plane(y, luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]), out)
+
 
 def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "noise-matched") -> Tensor:
     "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
     with torch.autocast(x.device.type, enabled=False):
         work = x.to(_exact_float(x))
         luma = block_steps(quality).to(work)
-        if subsampling == "gray": return _plane(work, luma, surrogate).to(x.dtype)
+        if subsampling == "gray":
+            return _plane(work, luma, surrogate).to(x.dtype)
         chroma, size = block_steps(quality, CHROMA_TABLE).to(work), _chunk_size(x)
         graph = torch.is_grad_enabled() and x.requires_grad
-        outs = [None]*len(x) if graph else torch.empty_like(work, memory_format=torch.contiguous_format).split(size)
-        parts = [_colour(part, T, U, subsampling, surrogate, out)
-                 for part, T, U, out in zip(work.split(size), luma.split(size), chroma.split(size), outs)]
+        outs = (
+            [None] * len(x)
+            if graph
+            else torch.empty_like(work, memory_format=torch.contiguous_format).split(size)
+        )
+        parts = [
+            _colour(part, T, U, subsampling, surrogate, out)
+            for part, T, U, out in zip(work.split(size), luma.split(size), chroma.split(size), outs)
+        ]
         return (torch.cat(parts) if graph else outs[0]._base).to(x.dtype)
 
 # %% ../nbs/04_jpeg.ipynb #cc683790
 def _check_input(x: Tensor, subsampling: str) -> None:
     channels = 1 if subsampling == "gray" else 3
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
+    if (
+        not isinstance(x, Tensor)
+        or not x.is_floating_point()
+        or x.ndim != 4
+        or x.shape[1] != channels
+        or 0 in x.shape
+    ):
         what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"x is {what}; for subsampling {subsampling!r} it must be float (B, {channels}, H, W), not empty")
+        raise ValueError(
+            f"x is {what}; for subsampling {subsampling!r} it must be float (B, {channels}, H, W), not empty"
+        )
     for part in x.detach().split(_chunk_size(x)):
         low, high = part.aminmax()
-        if not (0 <= low and high <= 255 and part.frac().amax() == 0):           # NaN fails the first comparison
+        if not (0 <= low and high <= 255 and part.frac().amax() == 0):  # NaN fails the first comparison
             wrong = part[~(part == part.clamp(0, 255).round())][0].item()
             raise ValueError(f"x holds {wrong:g}; it must hold integers from 0 to 255: apply to_8bit first")
+
 
 def _check_qualities(quality: int | Tensor, count: int) -> Tensor:
     q = torch.as_tensor(quality).detach().cpu()
     if q.is_floating_point() or q.dtype == torch.bool or q.is_complex() or q.ndim > 1:
-        raise ValueError(f"quality is {quality!r}; it must be an integer from 1 (coarsest) to 100, or an integer tensor (B,) of them")
+        raise ValueError(
+            f"quality is {quality!r}; it must be an integer from 1 (coarsest) to 100, or an integer tensor (B,) of them"
+        )
     if q.ndim == 1 and len(q) != count:
         raise ValueError(f"quality has {len(q)} values for {count} images; give one, or one for each")
     wrong = q[(q < 1) | (q > 100)]
     if wrong.numel():
-        raise ValueError(f"quality is {wrong.flatten()[0].item()}; it must be an integer from 1 (coarsest) to 100")
+        raise ValueError(
+            f"quality is {wrong.flatten()[0].item()}; it must be an integer from 1 (coarsest) to 100"
+        )
     return q.long().expand(count)
 
-def jpeg(x: Tensor, quality: int | Tensor, subsampling: str = "gray",
-         surrogate: str = "noise-matched") -> Tensor:
+
+def jpeg(
+    x: Tensor, quality: int | Tensor, subsampling: str = "gray", surrogate: str = "noise-matched"
+) -> Tensor:
     """Encode and decode `x` at `quality`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
 
     `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integer-valued 0..255, any H and W.
     `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the derivative of the
     quantiser's rounding; all other roundings are straight-through. Returns the decoded images, same shape and dtype.
     Raises `ValueError` on anything else."""
-    if subsampling not in MODES: raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
+    if subsampling not in MODES:
+        raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
     if surrogate not in SURROGATES:
         raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
     _check_input(x, subsampling)
@@ -400,10 +515,18 @@ class RandomJPEG(nn.Module):
 
     With `anchor`, every second sample is attacked at that quality. `forward(x, generator)`: float (B, 1, H, W) in gray
     levels, (B, 3, H, W) for a colour `subsampling`, to the same shape; the quality is drawn from `generator` (on the CPU)."""
-    def __init__(self, low: int = 50, high: int = 100, anchor: int | None = None, subsampling: str = "gray",
-                 surrogate: str = "noise-matched"):
+
+    def __init__(
+        self,
+        low: int = 50,
+        high: int = 100,
+        anchor: int | None = None,
+        subsampling: str = "gray",
+        surrogate: str = "noise-matched",
+    ):
         super().__init__()
-        if not 1 <= low <= high <= 100: raise ValueError(f"qualities {low}..{high}; need 1 <= low <= high <= 100")
+        if not 1 <= low <= high <= 100:
+            raise ValueError(f"qualities {low}..{high}; need 1 <= low <= high <= 100")
         if subsampling not in MODES:
             raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
         if surrogate not in SURROGATES:
@@ -414,12 +537,15 @@ class RandomJPEG(nn.Module):
     def qualities(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         "Draw `count` qualities, int64 (count,)."
         q = torch.randint(self.low, self.high + 1, (count,), generator=generator)
-        if self.anchor is not None: q[::2] = self.anchor
+        if self.anchor is not None:
+            q[::2] = self.anchor
         return q
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return _jpeg(to_8bit(x.float()), self.qualities(len(x), generator), self.subsampling, self.surrogate)
+            return _jpeg(
+                to_8bit(x.float()), self.qualities(len(x), generator), self.subsampling, self.surrogate
+            )
 
     def extra_repr(self) -> str:
         return f"low={self.low}, high={self.high}, anchor={self.anchor}, subsampling={self.subsampling!r}, surrogate={self.surrogate!r}"

@@ -20,17 +20,17 @@ def nearest(a: Tensor, b: Tensor) -> Tensor:
 
     `a`: float tensor, in units of the step; `b`: message map that broadcasts with it. (Chen and Wornell, IEEE Trans. IT 47(4), 2001)"""
     odd = (b <= 0).to(a)
-    return 2*torch.round((a - odd)/2) + odd
+    return 2 * torch.round((a - odd) / 2) + odd
 
 # %% ../nbs/06_lattice.ipynb #dd238104
 def soft_parity(a: Tensor) -> Tensor:
     "Soft reading of the lattice, cos(pi a): 1 at even integers, -1 at odd ones, 0 half-way between."
-    return torch.cos(math.pi*a)
+    return torch.cos(math.pi * a)
 
 # %% ../nbs/06_lattice.ipynb #2d297441
 def requantise(a: Tensor, ratio: Tensor | float) -> Tensor:
     "What JPEG with a step of `ratio` times ours makes of coefficients `a`, in our steps, as long as nothing is clipped."
-    return ratio*torch.round(a/ratio)
+    return ratio * torch.round(a / ratio)
 
 # %% ../nbs/06_lattice.ipynb #0af94887
 class LatticeCoupling(nn.Module):
@@ -39,23 +39,27 @@ class LatticeCoupling(nn.Module):
     `subnet(channels_c, channels_a)` makes the gates' sub-network; gates lie in (0, `highest`). Shapes: a (B, channels_a, h, w) in units of
     the lattice's step; b the same, its sign is the bit; c (B, channels_c, h, w). Raises `ValueError` unless 0 < `highest` < 1.
     (Distortion-compensated quantisation index modulation, Chen and Wornell, 2001, with a learned gate for each coefficient.)"""
-    def __init__(self, channels_a: int, channels_c: int, subnet: Subnet, highest: float = .95):
+
+    def __init__(self, channels_a: int, channels_c: int, subnet: Subnet, highest: float = 0.95):
         super().__init__()
-        if not 0 < highest < 1: raise ValueError(f"highest is {highest}; gates must stay below 1, or the layer cannot be inverted: choose 0 < highest < 1")
+        if not 0 < highest < 1:
+            raise ValueError(
+                f"highest is {highest}; gates must stay below 1, or the layer cannot be inverted: choose 0 < highest < 1"
+            )
         self.f, self.highest = subnet(channels_c, channels_a), highest
 
     def gates(self, c: Tensor) -> Tensor:
         "Gates (B, channels_a, h, w) in (0, highest)."
-        return self.highest*torch.sigmoid(self.f(c))
+        return self.highest * torch.sigmoid(self.f(c))
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         "(a, b) to (a', b)."
-        return a + self.gates(c)*(nearest(a, b) - a), b
+        return a + self.gates(c) * (nearest(a, b) - a), b
 
     def inverse(self, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         "(a', b) back to (a, b): needs the sign of b, so read the message first."
         Q = nearest(a, b)
-        return Q + (a - Q)/(1 - self.gates(c)), b
+        return Q + (a - Q) / (1 - self.gates(c)), b
 
 # %% ../nbs/06_lattice.ipynb #b8042f26
 def costa_psnr(payload: float, quality: int = 50, H: int = 256, W: int = 256) -> float:
@@ -64,11 +68,12 @@ def costa_psnr(payload: float, quality: int = 50, H: int = 256, W: int = 256) ->
     Assumptions: 63 AC coefficients in each whole block of an H x W image, noise independent and Gaussian with variance step^2/12 at `quality`,
     interference (the cover) known to the sender, code words of unlimited length, no clipping, no rounding to 8 bits. A line to compare with,
     not a bound on JPEG. (Costa, IEEE Trans. IT 29(3), 1983; Cover and Thomas, Elements of Information Theory, water-filling.)"""
-    if payload <= 0: raise ValueError(f"payload is {payload} bits; it must be positive")
-    N = quality_table(quality)[1:].double().numpy()**2/12
-    blocks, low, high = (H//8)*(W//8), N.min(), 1e9
-    for _ in range(200):                                              # bisection of the water level
-        level = (low*high)**.5
-        bits = blocks*np.log2(np.maximum(1, level/N)).sum()/2
+    if payload <= 0:
+        raise ValueError(f"payload is {payload} bits; it must be positive")
+    N = quality_table(quality)[1:].double().numpy() ** 2 / 12
+    blocks, low, high = (H // 8) * (W // 8), N.min(), 1e9
+    for _ in range(200):  # bisection of the water level
+        level = (low * high) ** 0.5
+        bits = blocks * np.log2(np.maximum(1, level / N)).sum() / 2
         low, high = (level, high) if bits < payload else (low, level)
-    return float(10*np.log10(255**2*H*W/(blocks*np.maximum(0, level - N).sum())))
+    return float(10 * np.log10(255**2 * H * W / (blocks * np.maximum(0, level - N).sum())))

@@ -22,17 +22,23 @@ def _numpy(x) -> np.ndarray:
         x = (x.double() if x.is_floating_point() else x).numpy()
     return np.asarray(x)
 
+
 def _gray_levels(x, name: str, peak: int) -> np.ndarray:
     "`x` as float64, refused unless every sample is a whole gray level in 0..peak."
     x = _numpy(x)
     if x.ndim not in (2, 3, 4) or 0 in x.shape or x.ndim == 3 and x.shape[2] != 3:
         raise ValueError(f"{name} has shape {x.shape}; use (H, W), (H, W, 3) or a batch (B, C, H, W)")
     x = x.astype(np.float64)
-    if not np.isfinite(x).all(): raise ValueError(f"{name} holds nan or infinity, which no image can")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name} holds nan or infinity, which no image can")
     if not np.array_equal(x, np.rint(x)):
-        raise ValueError(f"{name} holds fractions of a gray level; an image file cannot, so round and clip it first")
+        raise ValueError(
+            f"{name} holds fractions of a gray level; an image file cannot, so round and clip it first"
+        )
     if x.min() < 0 or x.max() > peak:
-        raise ValueError(f"{name} spans {x.min():g}..{x.max():g}, outside 0..{peak}; clip it or give another peak")
+        raise ValueError(
+            f"{name} spans {x.min():g}..{x.max():g}, outside 0..{peak}; clip it or give another peak"
+        )
     return x
 
 # %% ../nbs/08_metrics.ipynb #7700f734
@@ -43,19 +49,26 @@ def psnr(reference, test, mask=None, peak: int = 255):
     `mask`, bool, (H, W) or, for a batch, broadcastable to (B, C, H, W): only these pixels count.
     Raises `ValueError` for unequal shapes, fractions of a gray level, samples outside 0..peak, and an empty mask."""
     x, y = _gray_levels(reference, "reference", peak), _gray_levels(test, "test", peak)
-    if x.shape != y.shape: raise ValueError(f"reference has shape {x.shape} and test {y.shape}; they must be equal")
+    if x.shape != y.shape:
+        raise ValueError(f"reference has shape {x.shape} and test {y.shape}; they must be equal")
     weight = np.ones(x.shape) if mask is None else _numpy(mask)
-    if mask is not None and weight.dtype != bool: raise ValueError(f"mask is {weight.dtype}; it must be bool")
-    if x.ndim == 3 and weight.ndim == 2: weight = weight[..., None]
-    try: weight = np.broadcast_to(weight, x.shape)
+    if mask is not None and weight.dtype != bool:
+        raise ValueError(f"mask is {weight.dtype}; it must be bool")
+    if x.ndim == 3 and weight.ndim == 2:
+        weight = weight[..., None]
+    try:
+        weight = np.broadcast_to(weight, x.shape)
     except ValueError:
-        raise ValueError(f"mask has shape {weight.shape}, the images {x.shape}; give one bool per pixel") from None
+        raise ValueError(
+            f"mask has shape {weight.shape}, the images {x.shape}; give one bool per pixel"
+        ) from None
     axes = tuple(range(1, 4)) if x.ndim == 4 else None
     total = weight.sum(axes)
     if np.any(total == 0):
         raise ValueError("the mask selects no pixel; leave this image out of the average and say so")
-    mse = ((x - y)**2 * weight).sum(axes) / total
-    with np.errstate(divide="ignore"): values = 10 * np.log10(peak**2 / mse)
+    mse = ((x - y) ** 2 * weight).sum(axes) / total
+    with np.errstate(divide="ignore"):
+        values = 10 * np.log10(peak**2 / mse)
     return values if x.ndim == 4 else float(values)
 
 # %% ../nbs/08_metrics.ipynb #1920860a
@@ -67,7 +80,7 @@ def components(mask: np.ndarray) -> np.ndarray:
         raise ValueError(f"mask is {mask.dtype} {mask.shape}; it must be bool (H, W)")
     row = mask.shape[1] + 2
     edges = np.flatnonzero(np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8).ravel())) + 1
-    start, stop = edges[::2], edges[1::2]                       # runs of True, as flat positions
+    start, stop = edges[::2], edges[1::2]  # runs of True, as flat positions
     # the runs below that touch run i: first[i] to last[i] - 1
     first = np.searchsorted(stop, start + row, side="right")
     last = np.searchsorted(start, stop + row, side="left")
@@ -78,7 +91,8 @@ def components(mask: np.ndarray) -> np.ndarray:
     while not np.array_equal(root, before):
         before = root.copy()
         smallest = np.minimum(before[above], before[below])
-        for side in (above, below): np.minimum.at(root, before[side], smallest)
+        for side in (above, below):
+            np.minimum.at(root, before[side], smallest)
         root = root[root]
     label = np.unique(root, return_inverse=True)[1] + 1
     steps = np.zeros(mask.shape[0] * row, np.int64)
@@ -87,7 +101,7 @@ def components(mask: np.ndarray) -> np.ndarray:
     return np.cumsum(steps).reshape(-1, row)[:, 1:-1]
 
 # %% ../nbs/08_metrics.ipynb #b543f755
-def body_mask(image: np.ndarray, level: float = 10., smallest: float = .1) -> np.ndarray:
+def body_mask(image: np.ndarray, level: float = 10.0, smallest: float = 0.1) -> np.ndarray:
     """The anatomy without the black surround: bool (H, W), from a cover of gray levels 0..255, (H, W).
 
     Pixels whose 5x5 mean is above `level`; of these the largest 4-connected piece and those of at least `smallest`
@@ -108,8 +122,9 @@ def body_mask(image: np.ndarray, level: float = 10., smallest: float = .1) -> np
     return ~np.isin(outside, border[border > 0])
 
 # %% ../nbs/08_metrics.ipynb #e0f8bcdd
-_WINDOW = np.exp(-.5 * (np.arange(-5, 6) / 1.5)**2)
+_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW /= _WINDOW.sum()
+
 
 def ssim_map(reference, test) -> np.ndarray:
     """SSIM of each 11x11 neighbourhood: float64 (H-10, W-10), for two gray images (H, W) of whole levels 0..255.
@@ -117,20 +132,28 @@ def ssim_map(reference, test) -> np.ndarray:
     Element (i, j) belongs to pixel (i+5, j+5). Gaussian window, sigma 1.5, K1 = 0.01, K2 = 0.03 (Wang et al. 2004)."""
     x, y = _gray_levels(reference, "reference", 255), _gray_levels(test, "test", 255)
     if x.shape != y.shape or x.ndim != 2 or min(x.shape) < 11:
-        raise ValueError(f"shapes are {x.shape} and {y.shape}; SSIM needs two gray images (H, W) of one size, at least 11x11")
-    local = np.stack([x, y, x*x + y*y, x*y])
+        raise ValueError(
+            f"shapes are {x.shape} and {y.shape}; SSIM needs two gray images (H, W) of one size, at least 11x11"
+        )
+    local = np.stack([x, y, x * x + y * y, x * y])
     for axis in (1, 2):
         local = np.lib.stride_tricks.sliding_window_view(local, 11, axis=axis) @ _WINDOW
     mx, my, squares, product = local
-    C1, C2 = (.01 * 255)**2, (.03 * 255)**2
-    return (2*mx*my + C1) * (2*(product - mx*my) + C2) / ((mx**2 + my**2 + C1) * (squares - mx**2 - my**2 + C2))
+    C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return (
+        (2 * mx * my + C1)
+        * (2 * (product - mx * my) + C2)
+        / ((mx**2 + my**2 + C1) * (squares - mx**2 - my**2 + C2))
+    )
+
 
 def ssim(reference, test, mask=None) -> float:
     """Mean structural similarity of two gray images (H, W) of whole levels 0..255; 1 for equal images.
 
     `mask`, bool (H, W): average only over these pixels (their windows may reach beyond). Raises `ValueError` as `psnr` does."""
     values = ssim_map(reference, test)
-    if mask is None: return float(values.mean())
+    if mask is None:
+        return float(values.mean())
     mask = _numpy(mask)
     if mask.shape != _numpy(reference).shape or mask.dtype != bool:
         raise ValueError(f"mask is {mask.dtype} {mask.shape}; it must be bool and of the images' shape")
@@ -147,16 +170,21 @@ def bit_errors(bits, soft) -> np.ndarray:
     Raises `ValueError` for unequal shapes, other bits, and soft bits that are not finite."""
     bits, soft = _numpy(bits), _numpy(soft)
     if bits.shape != soft.shape or bits.ndim not in (1, 2) or 0 in bits.shape:
-        raise ValueError(f"bits have shape {bits.shape}, soft bits {soft.shape}; both must be (L,) or both (B, L)")
-    if not np.isin(bits, (0, 1)).all(): raise ValueError("bits hold values other than 0 and 1")
+        raise ValueError(
+            f"bits have shape {bits.shape}, soft bits {soft.shape}; both must be (L,) or both (B, L)"
+        )
+    if not np.isin(bits, (0, 1)).all():
+        raise ValueError("bits hold values other than 0 and 1")
     if not np.isfinite(soft).all():
         raise ValueError("soft bits hold nan or infinity; the extractor is broken, not unlucky")
     return (soft > 0) != (bits == 1)
+
 
 def bit_accuracy(bits, soft):
     "Share of right bits, 0..1: a float for one message (L,), float64 (B,) for a batch (B, L). Arguments as for `bit_errors`."
     share = 1 - bit_errors(bits, soft).mean(-1)
     return share if share.ndim else float(share)
+
 
 def message_recovered(bits, soft):
     "Whether every bit is right, with no code to help: bool for (L,), bool (B,) for (B, L). Arguments as for `bit_errors`."
@@ -167,18 +195,23 @@ def message_recovered(bits, soft):
 def byte_errors(bits, soft):
     "Number of wrong bytes, eight consecutive bits each: int for (L,), int64 (B,) for (B, L). Arguments as for `bit_errors`."
     wrong = bit_errors(bits, soft)
-    if wrong.shape[-1] % 8: raise ValueError(f"{wrong.shape[-1]} bits are no whole number of bytes")
+    if wrong.shape[-1] % 8:
+        raise ValueError(f"{wrong.shape[-1]} bits are no whole number of bytes")
     count = wrong.reshape(*wrong.shape[:-1], -1, 8).any(-1).sum(-1)
     return count if count.ndim else int(count)
+
 
 def rs_recovered(byte_errors, n: int = 32, k: int = 16):
     """Whether an errors-only decoder of RS(n, k) returns the message, from the number of wrong bytes per codeword (0..n).
 
     Equals decoding: up to (n - k)//2 wrong bytes are always corrected, more never give back the right message."""
-    if not 1 <= k < n <= 255: raise ValueError(f"(n, k) is ({n}, {k}); a code over bytes needs 1 <= k < n <= 255")
+    if not 1 <= k < n <= 255:
+        raise ValueError(f"(n, k) is ({n}, {k}); a code over bytes needs 1 <= k < n <= 255")
     count = np.asarray(byte_errors)
     if np.any((count < 0) | (count > n) | (count % 1 != 0)):
-        raise ValueError(f"counts span {count.min()}..{count.max()}; a word of {n} bytes has 0..{n}, whole numbers")
+        raise ValueError(
+            f"counts span {count.min()}..{count.max()}; a word of {n} bytes has 0..{n}, whole numbers"
+        )
     right = count <= (n - k) // 2
     return right if right.ndim else bool(right)
 
@@ -186,6 +219,7 @@ def rs_recovered(byte_errors, n: int = 32, k: int = 16):
 @dataclass(frozen=True)
 class Interval:
     "A mean, its confidence bounds (nan where there are none), and on how many groups and values it rests."
+
     mean: float
     low: float
     high: float
@@ -193,39 +227,57 @@ class Interval:
     values: int
 
     def __str__(self):
-        return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.groups} groups, {self.values} values)"
+        return (
+            f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.groups} groups, {self.values} values)"
+        )
+
 
 def _check_level(level: float) -> None:
-    if not 0 < level < 1: raise ValueError(f"level is {level}; it is a probability between 0 and 1, such as 0.95")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}; it is a probability between 0 and 1, such as 0.95")
 
-def wilson(successes: int, trials: int, level: float = .95) -> Interval:
+
+def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     "Wilson score interval (1927) of a rate of `successes` in `trials` *independent* trials; each trial counts as a group."
     _check_level(level)
     if not 0 <= successes <= trials or trials < 1:
-        raise ValueError(f"{successes} successes of {trials} trials: need 0 <= successes <= trials, trials >= 1")
+        raise ValueError(
+            f"{successes} successes of {trials} trials: need 0 <= successes <= trials, trials >= 1"
+        )
     z, p = NormalDist().inv_cdf((1 + level) / 2), successes / trials
-    centre = (p + z*z / (2*trials)) / (1 + z*z / trials)
-    half = z * math.sqrt(p * (1 - p) / trials + z*z / (4*trials**2)) / (1 + z*z / trials)
-    return Interval(p, max(0., centre - half), min(1., centre + half), trials, trials)
+    centre = (p + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), trials, trials)
 
 # %% ../nbs/08_metrics.ipynb #5a4fd986
-def cluster_bootstrap(values, groups: Iterable[Hashable], statistic: Callable = np.mean, level: float = .95,
-                      resamples: int = 2000, seed: int = 0) -> Interval:
+def cluster_bootstrap(
+    values,
+    groups: Iterable[Hashable],
+    statistic: Callable = np.mean,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
     """Percentile interval of a statistic of `values` (V,), from resampling whole `groups` (V labels) with replacement.
 
     `statistic` maps a 1-D array to a number. With a single group the bounds are nan: one patient says nothing about others. With few groups (below about 20) they are too narrow.
     Raises `ValueError` for no values, values that are not finite, and unequal lengths. Davison and Hinkley 1997, 3.8."""
     values, labels = _numpy(values).astype(np.float64), list(groups)
     if values.ndim != 1 or len(values) != len(labels) or not labels:
-        raise ValueError(f"values have shape {values.shape}, groups {len(labels)} labels; need equally many, at least one")
+        raise ValueError(
+            f"values have shape {values.shape}, groups {len(labels)} labels; need equally many, at least one"
+        )
     if not np.isfinite(values).all():
-        raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} values are nan or infinite; leave them out and state how many")
+        raise ValueError(
+            f"{(~np.isfinite(values)).sum()} of {len(values)} values are nan or infinite; leave them out and state how many"
+        )
     _check_level(level)
     if resamples < 1:
         raise ValueError(f"resamples is {resamples}; need at least 1, and 1000 or more for stable bounds")
     position = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     member, G = np.array([position[label] for label in labels]), len(position)
-    if G == 1: return Interval(float(statistic(values)), math.nan, math.nan, 1, len(values))
+    if G == 1:
+        return Interval(float(statistic(values)), math.nan, math.nan, 1, len(values))
     drawn = np.random.default_rng(seed).integers(0, G, (resamples, G))
     if statistic is np.mean:
         sums, counts = np.bincount(member, values), np.bincount(member)
@@ -237,11 +289,12 @@ def cluster_bootstrap(values, groups: Iterable[Hashable], statistic: Callable = 
     return Interval(float(statistic(values)), float(low), float(high), G, len(values))
 
 # %% ../nbs/08_metrics.ipynb #f1ebc150
-def rule_of_three(groups: int, level: float = .95) -> float:
+def rule_of_three(groups: int, level: float = 0.95) -> float:
     "Upper bound of the loss rate (0..1) when none of `groups` independent groups lost anything: 1 - (1 - level)**(1/groups)."
     _check_level(level)
-    if groups < 1: raise ValueError(f"groups is {groups}; need at least 1")
-    return 1 - (1 - level)**(1 / groups)
+    if groups < 1:
+        raise ValueError(f"groups is {groups}; need at least 1")
+    return 1 - (1 - level) ** (1 / groups)
 
 # %% ../nbs/08_metrics.ipynb #bcfcb9ea
 @dataclass(frozen=True)
@@ -250,12 +303,14 @@ class Burstiness:
 
     `dispersion`: variance over binomial variance, all trials pooled (1 = independent; hard images raise it too).
     `within`: the same against a random order of each trial's own errors (1 = no bursts). Both nan where nothing can vary."""
+
     error_rate: float
     observed: np.ndarray
     binomial: np.ndarray
     dispersion: float
     within: float
     trials: int
+
 
 def burstiness(errors, symbol: int = 8) -> Burstiness:
     """How errors cluster in symbols of `symbol` consecutive bits; `errors` is bool (trials, bits), as from `bit_errors`.
@@ -265,21 +320,34 @@ def burstiness(errors, symbol: int = 8) -> Burstiness:
     if errors.ndim != 2 or errors.dtype != bool:
         raise ValueError(f"errors are {errors.dtype} {errors.shape}; they must be bool (trials, bits)")
     T, L = errors.shape
-    if T < 1 or symbol < 2 or L % symbol or L < 2*symbol:
+    if T < 1 or symbol < 2 or L % symbol or L < 2 * symbol:
         raise ValueError(f"{T} trials of {L} bits do not divide into two or more symbols of {symbol} bits")
-    X = errors.reshape(T, -1, symbol).sum(-1)                     # wrong bits per symbol
+    X = errors.reshape(T, -1, symbol).sum(-1)  # wrong bits per symbol
     p, q = errors.mean(), errors.mean(1)
     observed = np.bincount(X.ravel(), minlength=symbol + 1) / X.size
-    binomial = np.array([math.comb(symbol, j) * p**j * (1 - p)**(symbol - j) for j in range(symbol + 1)])
+    binomial = np.array([math.comb(symbol, j) * p**j * (1 - p) ** (symbol - j) for j in range(symbol + 1)])
     ratio = lambda squares, variance: float(squares / variance) if variance > 0 else math.nan
     own = symbol * q * (1 - q) * (L - symbol) / (L - 1)
-    return Burstiness(float(p), observed, binomial, ratio(((X - symbol*p)**2).mean(), symbol * p * (1 - p)),
-                      ratio(((X - symbol*q[:, None])**2).mean(), own.mean()), T)
+    return Burstiness(
+        float(p),
+        observed,
+        binomial,
+        ratio(((X - symbol * p) ** 2).mean(), symbol * p * (1 - p)),
+        ratio(((X - symbol * q[:, None]) ** 2).mean(), own.mean()),
+        T,
+    )
 
 # %% ../nbs/08_metrics.ipynb #8954d2f6
-def summarise(records, by: str | Sequence[str], columns: str | Sequence[str], group: str = "group",
-              crop: Sequence[str] = ("name", "y", "x"), level: float = .95, resamples: int = 2000,
-              seed: int = 0) -> list[dict[str, Any]]:
+def summarise(
+    records,
+    by: str | Sequence[str],
+    columns: str | Sequence[str],
+    group: str = "group",
+    crop: Sequence[str] = ("name", "y", "x"),
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
     """One dict per value of the `by` keys, in order of appearance: those keys, `crops`, `groups`, `trials`, and for each
     of `columns` its mean under its own name and the `cluster_bootstrap` bounds over `group` as NAME_low and NAME_high.
 
@@ -289,17 +357,28 @@ def summarise(records, by: str | Sequence[str], columns: str | Sequence[str], gr
     by, columns, crop = [[k] if isinstance(k, str) else list(k) for k in (by, columns, crop)]
     for row in rows:
         missing = [k for k in (*by, *columns, *crop, group) if k not in row]
-        if missing: raise ValueError(f"a record lacks {missing}; it has {sorted(row)}")
+        if missing:
+            raise ValueError(f"a record lacks {missing}; it has {sorted(row)}")
     parts: dict[tuple, list[dict]] = {}
-    for row in rows: parts.setdefault(tuple(row[k] for k in by), []).append(row)
+    for row in rows:
+        parts.setdefault(tuple(row[k] for k in by), []).append(row)
     table = []
     for key, part in parts.items():
-        line = dict(zip(by, key), crops=len({tuple(r[k] for k in crop) for r in part}),
-                    groups=len({r[group] for r in part}), trials=len(part))
+        line = dict(
+            zip(by, key),
+            crops=len({tuple(r[k] for k in crop) for r in part}),
+            groups=len({r[group] for r in part}),
+            trials=len(part),
+        )
         for column in columns:
             try:
-                i = cluster_bootstrap([float(r[column]) for r in part], [r[group] for r in part], level=level,
-                                      resamples=resamples, seed=seed)
+                i = cluster_bootstrap(
+                    [float(r[column]) for r in part],
+                    [r[group] for r in part],
+                    level=level,
+                    resamples=resamples,
+                    seed=seed,
+                )
             except (TypeError, ValueError) as error:
                 raise ValueError(f"column {column!r} where {dict(zip(by, key))}: {error}") from error
             line |= {column: i.mean, f"{column}_low": i.low, f"{column}_high": i.high}

@@ -28,18 +28,23 @@ from .reed_solomon import Interleaver, keystream
 # %% ../nbs/07_network.ipynb #ef55ce85
 def coded_bits(H: int, W: int) -> int:
     "Coded bits L that an H x W image carries: one per four whole 8x8 blocks, rounded down to whole bytes."
-    if H < 8 or W < 8: raise ValueError(f"the image has {H}x{W} pixels; it must have at least 8x8, one block")
+    if H < 8 or W < 8:
+        raise ValueError(f"the image has {H}x{W} pixels; it must have at least 8x8, one block")
     return (H // 8) * (W // 8) // 4 // 8 * 8
 
 # %% ../nbs/07_network.ipynb #cba10bed
 def _morton(h: int, w: int) -> np.ndarray:
     "Block numbers (h*w,) in Z-order: bits of row and column interleaved (Morton 1966)."
+
     def spread(v):
         out = np.zeros_like(v)
-        for i in range(20): out |= (v >> i & 1) << 2*i
+        for i in range(20):
+            out |= (v >> i & 1) << 2 * i
         return out
+
     y, x = np.mgrid[:h, :w]
-    return np.argsort((2*spread(y) + spread(x)).ravel(), kind="stable")
+    return np.argsort((2 * spread(y) + spread(x)).ravel(), kind="stable")
+
 
 @lru_cache(maxsize=64)
 def message_places(M: int, h: int, w: int, L: int) -> Tensor:
@@ -49,11 +54,12 @@ def message_places(M: int, h: int, w: int, L: int) -> Tensor:
     in turn, and from run to run each bit moves on by one channel. The order within a channel is a fixed shuffle.
     Raises `ValueError` when there are more bits than places."""
     P = M * h * w
-    if not 1 <= L <= P: raise ValueError(f"{L} bits for {P} places: a {8*h}x{8*w} image holds 1 to {P} coded bits")
-    place = np.arange(P)                                                    # number along the walk, block by block
+    if not 1 <= L <= P:
+        raise ValueError(f"{L} bits for {P} places: a {8 * h}x{8 * w} image holds 1 to {P} coded bits")
+    place = np.arange(P)  # number along the walk, block by block
     run, channel = place // L, place % M
     shuffle = np.argsort(Interleaver(P, seed=1).order, kind="stable")
-    walk = (np.arange(M)[None] * h * w + _morton(h, w)[:, None]).ravel()    # the place's index in (M, h, w)
+    walk = (np.arange(M)[None] * h * w + _morton(h, w)[:, None]).ravel()  # the place's index in (M, h, w)
     bit = np.empty(P, np.int64)
     bit[walk[np.lexsort((shuffle, channel, run))]] = (place + run * (L // M)) % L
     return torch.from_numpy(bit)
@@ -64,6 +70,7 @@ def bits_to_map(bits: Tensor, M: int, h: int, w: int, dtype: torch.dtype = torch
     places = message_places(M, h, w, bits.shape[1]).to(bits.device)
     return (2 * bits.to(dtype) - 1)[:, places].view(-1, M, h, w)
 
+
 def map_to_bits(b: Tensor, L: int) -> Tensor:
     "Message map (B, M, h, w) to soft bits (B, L): the sum over each bit's places."
     places = message_places(*b.shape[1:], L).to(b.device)
@@ -72,19 +79,21 @@ def map_to_bits(b: Tensor, L: int) -> Tensor:
 # %% ../nbs/07_network.ipynb #2b637781
 SUBNETS = {"csp": CSPDenseNet, "dense": DenseNet}
 
+
 @dataclass(frozen=True)
 class Config:
     "Settings of a `CINN`. K coefficients, M message channels, N couplings; `subnet` is a name in `SUBNETS`."
-    K: int = 16              # low-frequency AC coefficients that carry the mark
-    M: int = 2               # channels of the message map
-    N: int = 3               # couplings
-    subnet: str = "csp"      # sub-network inside the couplings
-    growth: int = 16         # channels that each dense layer adds
-    width: int = 64          # channels of the CSP stem; dense has none
-    condition: bool = True   # show each block's DC to the sub-networks
-    clamp: float = 1.        # bound of the log-scale
-    gain: float = 1.         # factor of the residual at strength 1, set after training
-    mix: bool = False        # invertible 1x1 mixing of the message channels between couplings
+
+    K: int = 16  # low-frequency AC coefficients that carry the mark
+    M: int = 2  # channels of the message map
+    N: int = 3  # couplings
+    subnet: str = "csp"  # sub-network inside the couplings
+    growth: int = 16  # channels that each dense layer adds
+    width: int = 64  # channels of the CSP stem; dense has none
+    condition: bool = True  # show each block's DC to the sub-networks
+    clamp: float = 1.0  # bound of the log-scale
+    gain: float = 1.0  # factor of the residual at strength 1, set after training
+    mix: bool = False  # invertible 1x1 mixing of the message channels between couplings
 
     def constructor(self) -> Subnet:
         "The sub-network constructor, (channels_in, channels_out) -> module."
@@ -96,7 +105,9 @@ class Config:
 # %% ../nbs/07_network.ipynb #15bae674
 def _check_images(x: Tensor) -> None:
     if not x.is_floating_point() or x.ndim != 4 or x.shape[1] != 1 or min(x.shape[-2:]) < 8:
-        raise ValueError(f"images are {x.dtype} {tuple(x.shape)}; they must be float (B, 1, H, W), H and W at least 8")
+        raise ValueError(
+            f"images are {x.dtype} {tuple(x.shape)}; they must be float (B, 1, H, W), H and W at least 8"
+        )
 
 # %% ../nbs/07_network.ipynb #759b2b4b
 class CINN(nn.Module):
@@ -104,13 +115,15 @@ class CINN(nn.Module):
 
     `embed` and `extract` take any H, W >= 8; `forward` and `inverse` are the couplings alone and invert each other.
     Pass `subnet`, (channels_in, channels_out) -> module, to try a sub-network that `SUBNETS` does not name."""
+
     def __init__(self, config: Config = Config(), subnet: Subnet | None = None):
         super().__init__()
         self.config = config
         subnet = subnet or config.constructor()
         layers = []
         for i in range(config.N):
-            if config.mix and i: layers.append(Invertible1x1(config.M, config.clamp))
+            if config.mix and i:
+                layers.append(Invertible1x1(config.M, config.clamp))
             layers.append(AffineCoupling(config.K, config.M, subnet, int(config.condition), config.clamp))
         self.couplings = nn.ModuleList(layers)
         steps = quality_table(50)[list(low_frequency(config.K))].float()
@@ -118,29 +131,33 @@ class CINN(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         "Coefficients (B, K, h, w), message map (B, M, h, w) and condition (B, 1, h, w) to stego coefficients and r."
-        for coupling in self.couplings: a, b = coupling(a, b, c)
+        for coupling in self.couplings:
+            a, b = coupling(a, b, c)
         return a, b
 
     def inverse(self, a: Tensor, b: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         "Stego coefficients and r (or z) back to coefficients and message map."
-        for coupling in reversed(self.couplings): a, b = coupling.inverse(a, b, c)
+        for coupling in reversed(self.couplings):
+            a, b = coupling.inverse(a, b, c)
         return a, b
 
     def carrier(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         "Whole blocks of `image` (B, 1, H, W) to normalised coefficients (B, K, h, w) and condition (B, 1, h, w) or None."
         _check_images(image)
         H, W = image.shape[-2:]
-        c = block_dct(image[..., :H//8*8, :W//8*8])
-        return c[:, 1:self.config.K + 1] / self.steps, c[:, :1] / 512 if self.config.condition else None
+        c = block_dct(image[..., : H // 8 * 8, : W // 8 * 8])
+        return c[:, 1 : self.config.K + 1] / self.steps, c[:, :1] / 512 if self.config.condition else None
 
-    def embed(self, cover: Tensor, bits: Tensor, strength: float | Tensor = 1.) -> Tensor:
+    def embed(self, cover: Tensor, bits: Tensor, strength: float | Tensor = 1.0) -> Tensor:
         """Stego images, float (B, 1, H, W), before rounding (see `round_stego`).
 
         `cover`: float (B, 1, H, W) in gray levels 0..255; `bits`: (B, L) of 0 and 1, at most M per block;
         `strength` scales the residual (a number, or a tensor that broadcasts), on top of the model's own `gain`. Raises `ValueError` on other shapes."""
         a, c = self.carrier(cover)
         if bits.ndim != 2 or len(bits) != len(cover):
-            raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be ({len(cover)}, L), a row for each cover")
+            raise ValueError(
+                f"bits has shape {tuple(bits.shape)}; it must be ({len(cover)}, L), a row for each cover"
+            )
         b = bits_to_map(bits.to(cover.device), self.config.M, *a.shape[2:], cover.dtype)
         change = (self(a, b, c)[0] - a) * self.steps
         residual = block_idct(F.pad(change, (0, 0, 0, 0, 1, 63 - self.config.K)), level_shift=False)
@@ -153,7 +170,8 @@ class CINN(nn.Module):
         `L` defaults to `coded_bits(H, W)`; `z` (B, M, h, w) stands in for r and is zero unless given.
         A trained model's soft bits are log-likelihood ratios of its training attack."""
         a, c = self.carrier(image)
-        if z is None: z = a.new_zeros(len(a), self.config.M, *a.shape[2:])
+        if z is None:
+            z = a.new_zeros(len(a), self.config.M, *a.shape[2:])
         return map_to_bits(self.inverse(a, z, c)[1], coded_bits(*image.shape[-2:]) if L is None else L)
 
 # %% ../nbs/07_network.ipynb #e67f04ac
@@ -165,34 +183,48 @@ def round_stego(x: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class LatticeConfig:
     "Settings of a `LatticeCINN`. The last but two switch its three learned parts off, for ablations."
-    K: int = 5               # low-frequency AC coefficients that carry the mark
-    width: int = 48          # channels of the 1x1 layer of each sub-network
-    reach: int = 32          # channels of the 3x3 layer
-    gates: bool = True       # gates from the conditions; False: one for each coefficient, the same everywhere
-    lift: bool = True        # lift the mean of black blocks, lower that of white ones
-    reader: bool = True      # learned trust in each place; False: all count the same
-    highest: float = .95     # bound of the gates
-    gain: float = 1.         # factor of the gates at strength 1, set after training
+
+    K: int = 5  # low-frequency AC coefficients that carry the mark
+    width: int = 48  # channels of the 1x1 layer of each sub-network
+    reach: int = 32  # channels of the 3x3 layer
+    gates: bool = True  # gates from the conditions; False: one for each coefficient, the same everywhere
+    lift: bool = True  # lift the mean of black blocks, lower that of white ones
+    reader: bool = True  # learned trust in each place; False: all count the same
+    highest: float = 0.95  # bound of the gates
+    gain: float = 1.0  # factor of the gates at strength 1, set after training
+
 
 class GateNet(nn.Sequential):
     "Sub-network 1x1, 3x3, 1x1, zero at the start: (B, channels_in, h, w) to (B, channels_out, h, w)."
+
     def __init__(self, channels_in: int, channels_out: int, width: int = 48, reach: int = 32):
-        super().__init__(nn.Conv2d(channels_in, width, 1), nn.LeakyReLU(.1), nn.Conv2d(width, reach, 3, padding=1),
-                         nn.LeakyReLU(.1), nn.Conv2d(reach, channels_out, 1))
-        nn.init.zeros_(self[-1].weight); nn.init.zeros_(self[-1].bias)
+        super().__init__(
+            nn.Conv2d(channels_in, width, 1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(width, reach, 3, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(reach, channels_out, 1),
+        )
+        nn.init.zeros_(self[-1].weight)
+        nn.init.zeros_(self[-1].bias)
+
 
 class Constant(nn.Module):
     "A learned number for each channel, whatever the input."
+
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
         self.value = nn.Parameter(torch.zeros(channels_out))
-    def forward(self, c: Tensor) -> Tensor: return self.value[:, None, None].expand(len(c), -1, *c.shape[2:])
+
+    def forward(self, c: Tensor) -> Tensor:
+        return self.value[:, None, None].expand(len(c), -1, *c.shape[2:])
+
 
 @lru_cache(maxsize=64)
 def place_signs(K: int, h: int, w: int) -> Tensor:
     "Fixed random sign of every place, float32 (1, K, h, w) of -1 and 1: without it, all coefficients near zero would vote for 1."
-    key = np.frombuffer(keystream(K*h*w, K, "lattice"), np.uint8)
-    return torch.from_numpy(2.*(key & 1) - 1).float().view(1, K, h, w)
+    key = np.frombuffer(keystream(K * h * w, K, "lattice"), np.uint8)
+    return torch.from_numpy(2.0 * (key & 1) - 1).float().view(1, K, h, w)
 
 # %% ../nbs/07_network.ipynb #97e8ebce
 class LatticeCINN(nn.Module):
@@ -200,6 +232,7 @@ class LatticeCINN(nn.Module):
 
     `survive`, a quality factor 1..100, sets the lattice: its steps are JPEG's at that quality. Sender and reader must agree on it and on the
     number of bits. `embed` and `extract` take any H, W >= 8. (QIM of Chen and Wornell, 2001, inside an invertible network.)"""
+
     def __init__(self, config: LatticeConfig = LatticeConfig()):
         super().__init__()
         self.config, K = config, config.K
@@ -207,45 +240,66 @@ class LatticeCINN(nn.Module):
         conditions = 1 + 63 - K + 3 + 2
         self.coupling = LatticeCoupling(K, conditions, subnet if config.gates else Constant, config.highest)
         self.lift = subnet(conditions, 1) if config.lift else None
-        self.trust = subnet(conditions + 2*K, K) if config.reader else None
-        if config.lift: nn.init.constant_(self.lift[-1].bias, -2.)
-        self.register_buffer("tables", torch.stack([quality_table(q) for q in range(1, 101)]).float()[:, :, None, None], persistent=False)
+        self.trust = subnet(conditions + 2 * K, K) if config.reader else None
+        if config.lift:
+            nn.init.constant_(self.lift[-1].bias, -2.0)
+        self.register_buffer(
+            "tables",
+            torch.stack([quality_table(q) for q in range(1, 101)]).float()[:, :, None, None],
+            persistent=False,
+        )
 
     def steps(self, survive: int) -> Tensor:
         "The lattice's steps at quality `survive`, gray levels, (K, 1, 1). `ValueError` unless it is 1..100."
-        if not 1 <= survive <= 100: raise ValueError(f"survive is {survive}; it must be a quality factor from 1 to 100")
-        return self.tables[survive - 1, 1:self.config.K + 1]
+        if not 1 <= survive <= 100:
+            raise ValueError(f"survive is {survive}; it must be a quality factor from 1 to 100")
+        return self.tables[survive - 1, 1 : self.config.K + 1]
 
     def carrier(self, image: Tensor, L: int, survive: int = 50) -> tuple[Tensor, Tensor]:
         "Coefficients (B, K, h, w) of the whole blocks of `image` (B, 1, H, W), in lattice steps, and the conditions (B, 69 - K, h, w) when it carries `L` bits."
         _check_images(image)
         H, W = image.shape[-2:]
-        pixels = F.pixel_unshuffle(image[..., :H//8*8, :W//8*8], 8)
-        c, K = block_dct(image[..., :H//8*8, :W//8*8]), self.config.K
-        low, high = pixels.amin(1, keepdim=True)/255, pixels.amax(1, keepdim=True)/255
-        flat = ((pixels <= .5) | (pixels >= 254.5)).to(c).mean(1, keepdim=True)
-        mode = ((self.steps(survive)/self.steps(50)).mean().log2()/2, math.log2(K*low[0].numel()/L/20)/2)
-        c = torch.cat([c[:, 1:K + 1]/self.steps(survive), c[:, :1]/512, torch.asinh(c[:, K + 1:]/self.tables[49, K + 1:]), low, high, flat,
-                       *(torch.full_like(low, float(m)) for m in mode)], 1)
+        pixels = F.pixel_unshuffle(image[..., : H // 8 * 8, : W // 8 * 8], 8)
+        c, K = block_dct(image[..., : H // 8 * 8, : W // 8 * 8]), self.config.K
+        low, high = pixels.amin(1, keepdim=True) / 255, pixels.amax(1, keepdim=True) / 255
+        flat = ((pixels <= 0.5) | (pixels >= 254.5)).to(c).mean(1, keepdim=True)
+        mode = (
+            (self.steps(survive) / self.steps(50)).mean().log2() / 2,
+            math.log2(K * low[0].numel() / L / 20) / 2,
+        )
+        c = torch.cat(
+            [
+                c[:, 1 : K + 1] / self.steps(survive),
+                c[:, :1] / 512,
+                torch.asinh(c[:, K + 1 :] / self.tables[49, K + 1 :]),
+                low,
+                high,
+                flat,
+                *(torch.full_like(low, float(m)) for m in mode),
+            ],
+            1,
+        )
         return c[:, :K], c[:, K:]
 
-    def embed(self, cover: Tensor, bits: Tensor, strength: float | Tensor = 1., survive: int = 50) -> Tensor:
+    def embed(self, cover: Tensor, bits: Tensor, strength: float | Tensor = 1.0, survive: int = 50) -> Tensor:
         """Stego images, float (B, 1, H, W) within 0..255, before rounding (see `round_stego`).
 
         `cover`: float (B, 1, H, W) in gray levels; `bits`: (B, L) of 0 and 1, at most K per block; `strength` scales the gates (a number, or a
         tensor that broadcasts with (B, K, h, w)). Raises `ValueError` on other shapes."""
         if bits.ndim != 2 or len(bits) != len(cover):
-            raise ValueError(f"bits has shape {tuple(bits.shape)}; it must be ({len(cover)}, L), a row for each cover")
+            raise ValueError(
+                f"bits has shape {tuple(bits.shape)}; it must be ({len(cover)}, L), a row for each cover"
+            )
         a, c = self.carrier(cover, bits.shape[1], survive)
         K, (h, w), (H, W) = self.config.K, a.shape[2:], cover.shape[-2:]
-        b = bits_to_map(bits.to(cover.device), K, h, w, cover.dtype)*place_signs(K, h, w).to(cover)
-        gates = (strength*self.config.gain*self.coupling.gates(c)).clamp(max=self.config.highest)
-        change = gates*(nearest(a, b) - a).detach()*self.steps(survive)
+        b = bits_to_map(bits.to(cover.device), K, h, w, cover.dtype) * place_signs(K, h, w).to(cover)
+        gates = (strength * self.config.gain * self.coupling.gates(c)).clamp(max=self.config.highest)
+        change = gates * (nearest(a, b) - a).detach() * self.steps(survive)
         dc = torch.zeros_like(change[:, :1])
         if self.lift is not None:
-            pixels = F.pixel_unshuffle(cover[..., :8*h, :8*w], 8)
+            pixels = F.pixel_unshuffle(cover[..., : 8 * h, : 8 * w], 8)
             side = (pixels.amin(1, keepdim=True) <= 0).to(dc) - (pixels.amax(1, keepdim=True) >= 255).to(dc)
-            dc = 8*F.softplus(self.lift(c))*side*(change.abs().sum(1, keepdim=True)/5).clamp(max=8)
+            dc = 8 * F.softplus(self.lift(c)) * side * (change.abs().sum(1, keepdim=True) / 5).clamp(max=8)
         residual = block_idct(F.pad(torch.cat([dc, change], 1), (0, 0, 0, 0, 0, 63 - K)), level_shift=False)
         return (cover + F.pad(residual, (0, W % 8, 0, H % 8))).clamp(0, 255)
 
@@ -256,33 +310,43 @@ class LatticeCINN(nn.Module):
         L = coded_bits(*image.shape[-2:]) if L is None else L
         a, c = self.carrier(image, L, survive)
         soft = soft_parity(a)
-        if self.trust is not None: soft = soft*F.softplus(self.trust(torch.cat([c, soft, torch.sin(math.pi*a)], 1)))*1.5
-        return map_to_bits(soft*place_signs(self.config.K, *a.shape[2:]).to(a), L)
+        if self.trust is not None:
+            soft = soft * F.softplus(self.trust(torch.cat([c, soft, torch.sin(math.pi * a)], 1))) * 1.5
+        return map_to_bits(soft * place_signs(self.config.K, *a.shape[2:]).to(a), L)
 
 # %% ../nbs/07_network.ipynb #4f081f3f
 def _weights() -> Path:
     import cinn_nb
-    return Path(cinn_nb.__file__).parent/"weights"
+
+    return Path(cinn_nb.__file__).parent / "weights"
+
 
 _KINDS = {"CINN": (CINN, Config), "LatticeCINN": (LatticeCINN, LatticeConfig)}
+
 
 def save(net: CINN | LatticeCINN, path: str | Path, card: dict | None = None) -> Path:
     """Write `path` (.safetensors) with kind and settings in its header and, with `card`, the model card beside it (.json).
 
     Raises `ValueError` for another suffix."""
     path = Path(path)
-    if path.suffix != ".safetensors": raise ValueError(f"{path.name}: weights are saved as .safetensors")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path.name}: weights are saved as .safetensors")
     with atomic_path(path) as tmp:
-        save_file({k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}, tmp,
-                  {"config": json.dumps({"kind": type(net).__name__} | asdict(net.config))})     # one entry: several would be written in any order
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()},
+            tmp,
+            {"config": json.dumps({"kind": type(net).__name__} | asdict(net.config))},
+        )  # one entry: several would be written in any order
     if card is not None:
         with atomic_path(path.with_suffix(".json")) as tmp:
             tmp.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return path
 
+
 def saved_models() -> list[str]:
     "Names of the models that come with the package."
     return sorted(p.stem for p in _weights().glob("*.safetensors"))
+
 
 def load(name: str | Path = "cinn", device: torch.device | str = "cpu") -> CINN | LatticeCINN:
     """A saved model in evaluation mode: by name (see `saved_models`) or by the path of a .safetensors file.
@@ -290,26 +354,36 @@ def load(name: str | Path = "cinn", device: torch.device | str = "cpu") -> CINN 
     Raises `ValueError` for an unknown name or a file that holds neither network."""
     path = Path(name)
     if path.suffix != ".safetensors":
-        path = _weights()/f"{name}.safetensors"
+        path = _weights() / f"{name}.safetensors"
         if not path.exists():
-            raise ValueError(f"no model is called {str(name)!r}; there are {saved_models()}, or give the path of a .safetensors file")
-    elif not path.exists(): raise ValueError(f"there is no file {path}")
+            raise ValueError(
+                f"no model is called {str(name)!r}; there are {saved_models()}, or give the path of a .safetensors file"
+            )
+    elif not path.exists():
+        raise ValueError(f"there is no file {path}")
     try:
-        with safe_open(path, "pt") as f: header, state = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-    except Exception as error: raise ValueError(f"{path.name} is no readable .safetensors file: {error}") from error
+        with safe_open(path, "pt") as f:
+            header, state = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+    except Exception as error:
+        raise ValueError(f"{path.name} is no readable .safetensors file: {error}") from error
     if "config" not in header:
-        raise ValueError(f"{path.name} has no settings in its header; it was not written by cinn_nb.network.save")
+        raise ValueError(
+            f"{path.name} has no settings in its header; it was not written by cinn_nb.network.save"
+        )
     settings = json.loads(header["config"])
-    kind = settings.pop("kind", "CINN")                                      # files from before there were two kinds hold a CINN
-    if kind not in _KINDS: raise ValueError(f"{path.name} holds a {kind}; known are {', '.join(_KINDS)}")
+    kind = settings.pop("kind", "CINN")  # files from before there were two kinds hold a CINN
+    if kind not in _KINDS:
+        raise ValueError(f"{path.name} holds a {kind}; known are {', '.join(_KINDS)}")
     network, config = _KINDS[kind]
     known = {field.name for field in fields(config)}
     net = network(config(**{k: v for k, v in settings.items() if k in known}))
     net.load_state_dict(state)
     return net.eval().requires_grad_(False).to(device)
 
+
 def model_card(name: str = "cinn") -> dict:
     "The model card of a model that comes with the package. Raises `ValueError` where there is none."
-    path = _weights()/f"{name}.json"
-    if not path.exists(): raise ValueError(f"no model card {path.name}; there are {saved_models()}")
+    path = _weights() / f"{name}.json"
+    if not path.exists():
+        raise ValueError(f"no model card {path.name}; there are {saved_models()}")
     return json.loads(path.read_text())

@@ -22,6 +22,7 @@ import reedsolo
 # %% ../nbs/02_reed_solomon.ipynb #5e47a6c9
 PRIMITIVE = 0x11D  # z^8 + z^4 + z^3 + z^2 + 1, the modulus; alpha = 2 generates all non-zero bytes
 
+
 def field_tables(primitive: int = PRIMITIVE) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Antilogarithms and logarithms of GF(256) to the base alpha = 2.
 
@@ -31,9 +32,11 @@ def field_tables(primitive: int = PRIMITIVE) -> tuple[tuple[int, ...], tuple[int
     for i in range(255):
         exp[i] = exp[i + 255] = v
         log[v] = i
-        v <<= 1                        # times alpha ...
-        if v > 255: v ^= primitive     # ... and the remainder
+        v <<= 1  # times alpha ...
+        if v > 255:
+            v ^= primitive  # ... and the remainder
     return tuple(exp), tuple(log)
+
 
 EXP, LOG = field_tables()
 
@@ -42,9 +45,11 @@ def gf_mul(a: int, b: int) -> int:
     "Product of two bytes in GF(256)."
     return EXP[LOG[a] + LOG[b]] if a and b else 0
 
+
 def gf_div(a: int, b: int) -> int:
     "Quotient a/b of two bytes in GF(256); `ZeroDivisionError` for b = 0."
-    if b == 0: raise ZeroDivisionError("division by 0 in GF(256)")
+    if b == 0:
+        raise ZeroDivisionError("division by 0 in GF(256)")
     return EXP[LOG[a] - LOG[b] + 255] if a else 0
 
 # %% ../nbs/02_reed_solomon.ipynb #140cbfe0
@@ -52,50 +57,68 @@ def poly_mul(a: list[int], b: list[int]) -> list[int]:
     "Product of two polynomials over GF(256), lowest power first."
     out = [0] * (len(a) + len(b) - 1)
     for i, x in enumerate(a):
-        for j, y in enumerate(b): out[i + j] ^= gf_mul(x, y)
+        for j, y in enumerate(b):
+            out[i + j] ^= gf_mul(x, y)
     return out
+
 
 def poly_eval(a: list[int], x: int) -> int:
     "Value a(x) of a polynomial over GF(256), lowest power first (Horner's rule)."
     value = 0
-    for coefficient in reversed(a): value = gf_mul(value, x) ^ coefficient
+    for coefficient in reversed(a):
+        value = gf_mul(value, x) ^ coefficient
     return value
 
 # %% ../nbs/02_reed_solomon.ipynb #59adfcc9
 class DecodingError(ValueError):
     "The bytes cannot be decoded: more damage than the code can mend, or a failed check."
 
+
 @dataclass(frozen=True)
 class Decoded:
     """What a decoder returns: the data and the positions of the bytes it had to change.
 
     Positions count from 0 in the word that was handed in, in rising order."""
+
     payload: bytes
     corrected: tuple[int, ...]
 
+
 def _as_bytes(data, what: str = "data", length: int | None = None) -> bytes:
     "Bytes from bytes-like data or a 1-D uint8 array; `ValueError` for anything else, or for a wrong length."
-    if isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 1: data = data.tobytes()
+    if isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 1:
+        data = data.tobytes()
     if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise ValueError(f"{what} is of type {type(data).__name__}; give bytes (for text: text.encode('utf-8'))")
+        raise ValueError(
+            f"{what} is of type {type(data).__name__}; give bytes (for text: text.encode('utf-8'))"
+        )
     data = bytes(data)
     if length is not None and len(data) != length:
         raise ValueError(f"{what} has {len(data)} bytes; it must have {length}")
     return data
 
+
 def _whole(value, what: str) -> int:
-    try: return operator.index(value)
-    except TypeError: raise ValueError(f"{what} is {value!r}; it must be a whole number") from None
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{what} is {value!r}; it must be a whole number") from None
+
 
 def _check_nk(n: int, k: int) -> None:
-    _whole(n, "n"); _whole(k, "k")
-    if not 1 <= k < n <= 255: raise ValueError(f"RS({n}, {k}) does not exist over bytes: choose 1 <= k < n <= 255")
+    _whole(n, "n")
+    _whole(k, "k")
+    if not 1 <= k < n <= 255:
+        raise ValueError(f"RS({n}, {k}) does not exist over bytes: choose 1 <= k < n <= 255")
+
 
 def _check_erasures(erasures, n: int) -> tuple[int, ...]:
     "Erasure positions as sorted ints without repetition; `ValueError` outside 0..n-1."
     erased = tuple(sorted({_whole(p, "erasure position") for p in erasures}))
     if erased and not (0 <= erased[0] and erased[-1] < n):
-        raise ValueError(f"erasure positions reach from {erased[0]} to {erased[-1]}; they must lie in 0..{n-1}")
+        raise ValueError(
+            f"erasure positions reach from {erased[0]} to {erased[-1]}; they must lie in 0..{n - 1}"
+        )
     return erased
 
 # %% ../nbs/02_reed_solomon.ipynb #5cb09985
@@ -103,19 +126,24 @@ def _check_erasures(erasures, n: int) -> tuple[int, ...]:
 def generator_poly(checks: int) -> tuple[int, ...]:
     "g(x) = (x - alpha^0)(x - alpha^1)... with `checks` = n - k factors, lowest power first."
     g = [1]
-    for j in range(checks): g = poly_mul(g, [EXP[j], 1])
+    for j in range(checks):
+        g = poly_mul(g, [EXP[j], 1])
     return tuple(g)
+
 
 def rs_encode(data: bytes, n: int) -> bytes:
     """Systematic Reed-Solomon encoder, written out: k data bytes, then n - k check bytes.
 
     `ValueError` unless 1 <= k < n <= 255."""
-    data = _as_bytes(data); k = len(data); _check_nk(n, k)
-    word, g = list(data) + [0] * (n - k), generator_poly(n - k)[::-1]   # both highest power first from here
+    data = _as_bytes(data)
+    k = len(data)
+    _check_nk(n, k)
+    word, g = list(data) + [0] * (n - k), generator_poly(n - k)[::-1]  # both highest power first from here
     for i in range(k):
-        lead = word[i]                    # long division: take lead * g away, so that place i becomes 0
-        for j, coefficient in enumerate(g): word[i + j] ^= gf_mul(lead, coefficient)
-    return data + bytes(word[k:])         # the data, and the remainder as check bytes
+        lead = word[i]  # long division: take lead * g away, so that place i becomes 0
+        for j, coefficient in enumerate(g):
+            word[i + j] ^= gf_mul(lead, coefficient)
+    return data + bytes(word[k:])  # the data, and the remainder as check bytes
 
 # %% ../nbs/02_reed_solomon.ipynb #a0345e55
 def syndromes(word: bytes, checks: int) -> list[int]:
@@ -123,7 +151,9 @@ def syndromes(word: bytes, checks: int) -> list[int]:
     return [poly_eval(word[::-1], EXP[j]) for j in range(checks)]
 
 # %% ../nbs/02_reed_solomon.ipynb #581b51e4
-def berlekamp_massey(S: list[int], gamma: list[int] = (1,), steps: list | None = None) -> tuple[list[int], int]:
+def berlekamp_massey(
+    S: list[int], gamma: list[int] = (1,), steps: list | None = None
+) -> tuple[list[int], int]:
     """Shortest recurrence behind the syndromes S: the locator Lambda(x), lowest power first, and its length L.
 
     `gamma`: locator of the known erasures (degree f), [1] without. `steps`: a list that receives
@@ -132,14 +162,18 @@ def berlekamp_massey(S: list[int], gamma: list[int] = (1,), steps: list | None =
     lam, B = list(gamma), list(gamma)
     for r in range(f, len(S)):
         delta = 0
-        for j in range(min(len(lam), r + 1)): delta ^= gf_mul(lam[j], S[r - j])
+        for j in range(min(len(lam), r + 1)):
+            delta ^= gf_mul(lam[j], S[r - j])
         xB = [0] + B
         if delta:
             old, lam = lam, [a ^ gf_mul(delta, b) for a, b in zip_longest(lam, xB, fillvalue=0)]
-            if 2 * L <= r + f: L, xB = r + 1 - L + f, [gf_div(a, delta) for a in old]
+            if 2 * L <= r + f:
+                L, xB = r + 1 - L + f, [gf_div(a, delta) for a in old]
         B = xB
-        if steps is not None: steps.append((r, delta, L, list(lam)))
-    while not lam[-1]: lam.pop()
+        if steps is not None:
+            steps.append((r, delta, L, list(lam)))
+    while not lam[-1]:
+        lam.pop()
     return lam, L
 
 # %% ../nbs/02_reed_solomon.ipynb #e6b8c4c8
@@ -148,10 +182,12 @@ def chien_search(lam: list[int], n: int) -> list[int]:
 
     Chien 1964, IEEE Trans. IT 10:357-363."""
     terms, found = list(lam), []
-    for power in range(n):                # X = alpha^power belongs to byte n-1-power
+    for power in range(n):  # X = alpha^power belongs to byte n-1-power
         total = 0
-        for t in terms: total ^= t
-        if total == 0: found.append(n - 1 - power)
+        for t in terms:
+            total ^= t
+        if total == 0:
+            found.append(n - 1 - power)
         terms = [gf_mul(t, EXP[255 - i]) for i, t in enumerate(terms)]
     return found[::-1]
 
@@ -160,11 +196,11 @@ def forney(S: list[int], lam: list[int], positions: list[int], n: int) -> list[i
     """Error values Y_l, one per position: what to XOR onto these bytes.
 
     Forney 1965, IEEE Trans. IT 11:549-557, for the first consecutive root alpha^0."""
-    omega = poly_mul(S, lam)[:len(S)]
-    slope = [c if i % 2 else 0 for i, c in enumerate(lam)][1:]     # Lambda'
+    omega = poly_mul(S, lam)[: len(S)]
+    slope = [c if i % 2 else 0 for i, c in enumerate(lam)][1:]  # Lambda'
     values = []
     for p in positions:
-        X, x = EXP[n - 1 - p], EXP[(255 - (n - 1 - p)) % 255]      # X and its inverse
+        X, x = EXP[n - 1 - p], EXP[(255 - (n - 1 - p)) % 255]  # X and its inverse
         values.append(gf_mul(X, gf_div(poly_eval(omega, x), poly_eval(slope, x))))
     return values
 
@@ -174,20 +210,26 @@ def rs_decode(word: bytes, k: int, erasures: tuple[int, ...] = ()) -> Decoded:
 
     `word`: n received bytes; `erasures`: positions known to be unreliable. Returns the k data bytes and the
     positions whose byte changed; raises `DecodingError` beyond the limit (or, seldom, returns another codeword)."""
-    word = _as_bytes(word, "word"); n = len(word); _check_nk(n, k)
+    word = _as_bytes(word, "word")
+    n = len(word)
+    _check_nk(n, k)
     erased, S = _check_erasures(erasures, n), syndromes(word, n - k)
-    if len(erased) > n - k: raise DecodingError(f"{len(erased)} erasures; RS({n}, {k}) mends at most {n-k}")
-    if not any(S): return Decoded(word[:k], ())
+    if len(erased) > n - k:
+        raise DecodingError(f"{len(erased)} erasures; RS({n}, {k}) mends at most {n - k}")
+    if not any(S):
+        return Decoded(word[:k], ())
     gamma = [1]
-    for p in erased: gamma = poly_mul(gamma, [1, EXP[n - 1 - p]])
+    for p in erased:
+        gamma = poly_mul(gamma, [1, EXP[n - 1 - p]])
     lam, L = berlekamp_massey(S, gamma)
     places = chien_search(lam, n)
     if 2 * L - len(erased) > n - k or len(lam) - 1 != L or len(places) != L:
-        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n-k})")
+        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n - k})")
     values, fixed = forney(S, lam, places, n), bytearray(word)
-    for p, y in zip(places, values): fixed[p] ^= y
+    for p, y in zip(places, values):
+        fixed[p] ^= y
     if any(syndromes(fixed, n - k)):
-        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n-k})")
+        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n - k})")
     return Decoded(bytes(fixed[:k]), tuple(p for p, y in zip(places, values) if y))
 
 # %% ../nbs/02_reed_solomon.ipynb #4e60d90f
@@ -195,15 +237,18 @@ def rs_decode(word: bytes, k: int, erasures: tuple[int, ...] = ()) -> Decoded:
 def _engine(checks: int) -> reedsolo.RSCodec:
     return reedsolo.RSCodec(checks, nsize=255, fcr=0, prim=PRIMITIVE, generator=2, c_exp=8)
 
+
 @dataclass(frozen=True)
 class RSCode:
     """RS(n, k) over GF(256): k data bytes to n coded bytes, 1 <= k < n <= 255, else `ValueError`.
 
     Engine: `reedsolo` (modulus 0x11D, generator 2, first root alpha^0), its answers checked."""
+
     n: int
     k: int
 
-    def __post_init__(self): _check_nk(self.n, self.k)
+    def __post_init__(self):
+        _check_nk(self.n, self.k)
 
     def encode(self, data: bytes) -> bytes:
         "k data bytes -> n bytes: the data, then n - k check bytes. `ValueError` on a wrong length."
@@ -215,38 +260,55 @@ class RSCode:
         `erasures`: positions known to be unreliable. Never returns a word with 2e + f > n - k: raises
         `DecodingError` instead. `ValueError` on a wrong length or position."""
         word, erased = _as_bytes(word, "word", self.n), _check_erasures(erasures, self.n)
-        checks, too_much = self.n - self.k, f"more damage than RS({self.n}, {self.k}) can mend (2e + f <= {self.n - self.k})"
+        checks, too_much = (
+            self.n - self.k,
+            f"more damage than RS({self.n}, {self.k}) can mend (2e + f <= {self.n - self.k})",
+        )
         if len(erased) > checks:
             raise DecodingError(f"{len(erased)} erasures; RS({self.n}, {self.k}) mends at most {checks}")
-        try: fixed = bytes(_engine(checks).decode(bytearray(word), erase_pos=list(erased))[1])
+        try:
+            fixed = bytes(_engine(checks).decode(bytearray(word), erase_pos=list(erased))[1])
         except (reedsolo.ReedSolomonError, ArithmeticError, LookupError, ValueError) as error:
             raise DecodingError(too_much) from error
         changed = tuple(p for p in range(self.n) if fixed[p] != word[p])
         e = len(set(changed) - set(erased))
-        if 2 * e + len(erased) > checks or self.encode(fixed[:self.k]) != fixed: raise DecodingError(too_much)
-        return Decoded(fixed[:self.k], changed)
+        if 2 * e + len(erased) > checks or self.encode(fixed[: self.k]) != fixed:
+            raise DecodingError(too_much)
+        return Decoded(fixed[: self.k], changed)
 
 # %% ../nbs/02_reed_solomon.ipynb #3f31523c
-_LOGS = np.array((512, *LOG[1:]), np.int16)       # log 0 = 512: a sum with it lands among the zeros behind EXP
+_LOGS = np.array((512, *LOG[1:]), np.int16)  # log 0 = 512: a sum with it lands among the zeros behind EXP
 _EXPS = np.array(EXP + (0,) * 515, np.uint8)
 
-def _mul(a, b): return _EXPS[_LOGS[a] + _LOGS[b]]             # products of uint8 arrays
-def _power(i): return _EXPS[np.asarray(i) % 255]              # alpha^i, any sign
-def _inverse(a): return _EXPS[255 - _LOGS[a]]                 # 1/a, and 0 for 0
+
+def _mul(a, b):
+    return _EXPS[_LOGS[a] + _LOGS[b]]  # products of uint8 arrays
+
+
+def _power(i):
+    return _EXPS[np.asarray(i) % 255]  # alpha^i, any sign
+
+
+def _inverse(a):
+    return _EXPS[255 - _LOGS[a]]  # 1/a, and 0 for 0
+
 
 def _values(a: np.ndarray, points: np.ndarray) -> np.ndarray:
     "Polynomials (B, d), lowest power first, at the points alpha^(points), shape (m,) -> uint8 (B, m)."
     powers = _power(np.outer(np.arange(a.shape[1]), points))
-    if len(powers) > len(points): return np.stack([np.bitwise_xor.reduce(_mul(a, column), axis=1) for column in powers.T], axis=1)
+    if len(powers) > len(points):
+        return np.stack([np.bitwise_xor.reduce(_mul(a, column), axis=1) for column in powers.T], axis=1)
     out = np.zeros((len(a), len(points)), np.uint8)
-    for values, row in zip(a.T, powers): out ^= _mul(values[:, None], row)
+    for values, row in zip(a.T, powers):
+        out ^= _mul(values[:, None], row)
     return out
+
 
 def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     "`berlekamp_massey` for syndromes (B, r), erasure locators (B, r+2) of degrees f (B,): Lambda (B, r+2), L (B,)."
     lam, B, L = gamma, gamma, f
     for r in range(S.shape[1]):
-        delta = np.bitwise_xor.reduce(_mul(lam[:, :r+1], S[:, r::-1]), axis=1) * (r >= f)
+        delta = np.bitwise_xor.reduce(_mul(lam[:, : r + 1], S[:, r::-1]), axis=1) * (r >= f)
         xB = np.pad(B, ((0, 0), (1, 0)))[:, :-1]
         longer = (delta > 0) & (2 * L <= r + f)
         B = np.where((r < f)[:, None], B, np.where(longer[:, None], _mul(lam, _inverse(delta)[:, None]), xB))
@@ -254,7 +316,9 @@ def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> 
     return lam, L
 
 # %% ../nbs/02_reed_solomon.ipynb #bdfa8dc7
-def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def rs_decode_batch(
+    words: np.ndarray, k: int, erased: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Decode many words at once: uint8 (B, n) and erasures bool (B, n) -> mended words uint8 (B, n), success bool (B,).
 
     The same law as `RSCode`; where it fails, the word comes back as it was. The data are the first k columns.
@@ -262,17 +326,21 @@ def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None)
     words = np.asarray(words)
     if words.dtype != np.uint8 or words.ndim != 2:
         raise ValueError(f"words are {words.dtype} {words.shape}; give uint8 (B, n)")
-    n = words.shape[1]; _check_nk(n, k); checks = n - k
+    n = words.shape[1]
+    _check_nk(n, k)
+    checks = n - k
     erased = np.zeros(words.shape, bool) if erased is None else np.asarray(erased, bool)
     if erased.shape != words.shape:
         raise ValueError(f"erasures have shape {erased.shape}; words have {words.shape}")
-    power, f = np.arange(n - 1, -1, -1), erased.sum(1)        # X_p = alpha^power[p]
+    power, f = np.arange(n - 1, -1, -1), erased.sum(1)  # X_p = alpha^power[p]
     S, gamma = _values(words[:, ::-1], np.arange(checks)), np.zeros((len(words), checks + 2), np.uint8)
     gamma[:, 0] = 1
-    for p in np.flatnonzero(erased.any(0)): gamma[:, 1:] ^= _mul(gamma[:, :-1], (_power(power[p]) * erased[:, p, None]).astype(np.uint8))
+    for p in np.flatnonzero(erased.any(0)):
+        gamma[:, 1:] ^= _mul(gamma[:, :-1], (_power(power[p]) * erased[:, p, None]).astype(np.uint8))
     lam, L = _berlekamp_massey_batch(S, gamma, f)
     places, omega = _values(lam, -power) == 0, np.zeros_like(S)
-    for j in range(checks): omega[:, j:] ^= _mul(lam[:, j:j+1], S[:, :checks - j])
+    for j in range(checks):
+        omega[:, j:] ^= _mul(lam[:, j : j + 1], S[:, : checks - j])
     slope = lam[:, 1:] * (np.arange(checks + 1) % 2 == 0).astype(np.uint8)
     Y = _mul(_power(power), _mul(_values(omega, -power), _inverse(_values(slope, -power))))
     degree = checks + 1 - np.argmax(lam[:, ::-1] > 0, axis=1)
@@ -285,6 +353,7 @@ def rs_decode_batch(words: np.ndarray, k: int, erased: np.ndarray | None = None)
 def bytes_to_bits(data: bytes) -> np.ndarray:
     "Bytes -> uint8 array of 0/1, shape (8 * len,), most significant bit of each byte first."
     return np.unpackbits(np.frombuffer(_as_bytes(data), np.uint8))
+
 
 def bits_to_bytes(bits: np.ndarray) -> bytes:
     "Inverse of `bytes_to_bits`: 1-D array of 0/1 (or bool), length a multiple of 8, else `ValueError`."
@@ -300,9 +369,12 @@ def keystream(length: int, seed: int = 0, purpose: str = "whiten") -> bytes:
     """`length` fixed pseudo-random bytes: SHA-256 of the ASCII texts "cinn-nb PURPOSE SEED i", i = 0, 1, 2, ..., joined and cut.
 
     Not secret: anybody can compute it (FIPS 180-4 for the hash)."""
-    blocks = (hashlib.sha256(f"cinn-nb {purpose} {seed} {i}".encode("ascii")).digest()
-              for i in range(-(-length // 32)))
+    blocks = (
+        hashlib.sha256(f"cinn-nb {purpose} {seed} {i}".encode("ascii")).digest()
+        for i in range(-(-length // 32))
+    )
     return b"".join(blocks)[:length]
+
 
 def whiten(data: bytes, seed: int = 0) -> bytes:
     "XOR with `keystream`: turns constant bytes into balanced bits. Its own inverse."
@@ -316,16 +388,19 @@ def _keys(length: int, seed: int) -> np.ndarray:
     keys.flags.writeable = False
     return keys
 
+
 @dataclass(frozen=True)
 class Interleaver:
     """A fixed permutation of `length` items (last axis of an array), drawn from `seed`; the same on every machine.
 
     `order[i]` is the old place of the item at new place i. `ValueError` on arrays of another length."""
+
     length: int
     seed: int = 0
 
     def __post_init__(self):
-        if _whole(self.length, "length") < 1: raise ValueError(f"length is {self.length}; it must be at least 1")
+        if _whole(self.length, "length") < 1:
+            raise ValueError(f"length is {self.length}; it must be at least 1")
 
     @property
     def order(self) -> np.ndarray:
@@ -362,37 +437,48 @@ def _frame_fields(size: int) -> tuple[int, int]:
     "Bytes of the length field and of the CRC in a frame of `size` bytes."
     return (1 if size <= 256 else 2), (4 if size >= 16 else 2)
 
+
 def _crc(data: bytes, width: int) -> bytes:
     return (crc32(data) if width == 4 else crc_hqx(data, 0xFFFF)).to_bytes(width, "big")
+
 
 def frame_capacity(size: int) -> int:
     "User bytes that fit into a frame of `size` bytes; 0 when there is no room (no frame exists below 4 bytes)."
     return min(size - sum(_frame_fields(size)), 65535) if size >= 4 else 0
 
+
 def frame(payload: bytes, size: int) -> bytes:
     "Length, payload, zero padding and CRC in exactly `size` bytes (at least 4). `ValueError` if it does not fit."
     payload = _as_bytes(payload, "payload")
-    if size < 4: raise ValueError(f"a frame of {size} bytes is impossible: it needs at least 4")
+    if size < 4:
+        raise ValueError(f"a frame of {size} bytes is impossible: it needs at least 4")
     if len(payload) > frame_capacity(size):
-        raise ValueError(f"payload of {len(payload)} bytes; a frame of {size} bytes holds at most {frame_capacity(size)}")
+        raise ValueError(
+            f"payload of {len(payload)} bytes; a frame of {size} bytes holds at most {frame_capacity(size)}"
+        )
     head, tail = _frame_fields(size)
     body = (len(payload).to_bytes(head, "big") + payload).ljust(size - tail, b"\0")
     return body + _crc(body, tail)
 
+
 def unframe(data: bytes) -> bytes:
     "Payload of a frame; `DecodingError` if checksum, length or padding are wrong."
-    data = _as_bytes(data, "frame"); size = len(data)
-    if size < 4: raise DecodingError(f"{size} bytes are too few for a frame (at least 4)")
+    data = _as_bytes(data, "frame")
+    size = len(data)
+    if size < 4:
+        raise DecodingError(f"{size} bytes are too few for a frame (at least 4)")
     head, tail = _frame_fields(size)
     body, length = data[:-tail], int.from_bytes(data[:head], "big")
-    if _crc(body, tail) != data[-tail:]: raise DecodingError("the checksum does not match: damaged, or no frame")
+    if _crc(body, tail) != data[-tail:]:
+        raise DecodingError("the checksum does not match: damaged, or no frame")
     if length > frame_capacity(size):
         raise DecodingError(f"the length field says {length} bytes; at most {frame_capacity(size)} fit")
-    if any(body[head + length:]): raise DecodingError("the padding is not zero: no frame")
-    return body[head:head + length]
+    if any(body[head + length :]):
+        raise DecodingError("the padding is not zero: no frame")
+    return body[head : head + length]
 
 # %% ../nbs/02_reed_solomon.ipynb #d97eb0a7
-def split_words(total: int, rate: float = .5) -> tuple[tuple[int, int], ...]:
+def split_words(total: int, rate: float = 0.5) -> tuple[tuple[int, int], ...]:
     """(n, k) of as few Reed-Solomon words as hold `total` bytes: n at most 255, lengths equal to within one byte,
     longer ones first; k = floor(n * rate), at most n - 2. Empty when no word has room for a data byte."""
     count = -(-total // 255)
@@ -404,19 +490,23 @@ def split_words(total: int, rate: float = .5) -> tuple[tuple[int, int], ...]:
 def _encode_words(data: bytes, words: tuple[tuple[int, int], ...]) -> bytes:
     "All data bytes -> coded bytes in sending order."
     coded = b""
-    for n, k in words: coded, data = coded + RSCode(n, k).encode(data[:k]), data[k:]
+    for n, k in words:
+        coded, data = coded + RSCode(n, k).encode(data[:k]), data[k:]
     return np.frombuffer(coded, np.uint8)[_deal(tuple(n for n, _ in words))].tobytes()
+
 
 def _decode_words(sent: bytes, words: tuple[tuple[int, int], ...], erasures: tuple[int, ...] = ()) -> Decoded:
     "Coded bytes in sending order -> all data bytes; positions are places in `sent`."
     order = _deal(tuple(n for n, _ in words))
-    place = np.argsort(order)                                # where each byte of the words was sent
+    place = np.argsort(order)  # where each byte of the words was sent
     coded, lost = np.frombuffer(sent, np.uint8)[place], np.isin(place, erasures)
     data, corrected, start = b"", [], 0
     for i, (n, k) in enumerate(words):
         part = slice(start, start + n)
-        try: word = RSCode(n, k).decode(coded[part], np.flatnonzero(lost[part]))
-        except DecodingError as error: raise DecodingError(f"word {i + 1} of {len(words)}: {error}") from error
+        try:
+            word = RSCode(n, k).decode(coded[part], np.flatnonzero(lost[part]))
+        except DecodingError as error:
+            raise DecodingError(f"word {i + 1} of {len(words)}: {error}") from error
         data, start = data + word.payload, start + n
         corrected += [int(place[part][p]) for p in word.corrected]
     return Decoded(data, tuple(sorted(corrected)))
@@ -428,8 +518,9 @@ class MessageCode:
 
     `rate`: share of data bytes, 0 < rate < 1. `words`: (n, k) of each word; `data_bytes`: bytes before coding, the
     size of the frame; `capacity`: user bytes, 0 when the image is too small. `ValueError` for values out of range."""
+
     coded_bits: int
-    rate: float = .5
+    rate: float = 0.5
 
     def __post_init__(self):
         if _whole(self.coded_bits, "coded_bits") < 0:
@@ -445,10 +536,12 @@ class MessageCode:
         "At most `capacity` bytes -> uint8 bits (coded_bits,) of 0/1. `ValueError` when the payload is too long."
         payload = _as_bytes(payload, "payload")
         if len(payload) > self.capacity or not self.capacity:
-            raise ValueError(f"payload of {len(payload)} bytes; this code carries at most {self.capacity} bytes "
-                             f"({self.coded_bits} coded bits, rate {self.rate:g}); use a larger image or a shorter payload")
+            raise ValueError(
+                f"payload of {len(payload)} bytes; this code carries at most {self.capacity} bytes "
+                f"({self.coded_bits} coded bits, rate {self.rate:g}); use a larger image or a shorter payload"
+            )
         sent = _encode_words(frame(payload, self.data_bytes), self.words)
-        return bytes_to_bits(whiten(sent + b"\0"))[:self.coded_bits]
+        return bytes_to_bits(whiten(sent + b"\0"))[: self.coded_bits]
 
     def decode(self, soft: np.ndarray, erasures: tuple[int, ...] = ()) -> Decoded:
         """Soft bits (coded_bits,), float, positive = 1 (exactly 0 counts as 0) -> `Decoded`.
@@ -462,6 +555,8 @@ class MessageCode:
             raise ValueError(f"{(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
         erasures = _check_erasures(erasures, total)
         if not self.capacity:
-            raise DecodingError(f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message")
-        answer = _decode_words(whiten(bits_to_bytes(soft[:8 * total] > 0)), self.words, erasures)
+            raise DecodingError(
+                f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message"
+            )
+        answer = _decode_words(whiten(bits_to_bytes(soft[: 8 * total] > 0)), self.words, erasures)
         return Decoded(unframe(answer.payload), answer.corrected)

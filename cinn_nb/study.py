@@ -32,47 +32,66 @@ from .core import atomic_path, in_test, repo_root
 # %% ../nbs/13_study.ipynb #81118fd9
 def _write(path: Path, text: str) -> Path:
     "Write `text` aside, then rename: a reader sees the old file or the new one, never half of one."
-    with atomic_path(path) as aside: aside.write_text(text, encoding="utf-8", newline="\n")
+    with atomic_path(path) as aside:
+        aside.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 # %% ../nbs/13_study.ipynb #dd765c6a
 @dataclass(frozen=True)
 class Profile:
     "A size of the study: its `name`, what it is `purpose`d for, where its `figures` go, and the `mark` printed on them."
+
     name: str
     purpose: str
     figures: str
     mark: str = ""
 
-PROFILES = {p.name: p for p in (
-    Profile("quick", "anyone, on a CPU: embedded images, committed weights, tiny trainings", "figures/quick",
-            "QUICK"),
-    Profile("full", "the reported results: the registry's data set, all models trained", "figures"))}
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile(
+            "quick",
+            "anyone, on a CPU: embedded images, committed weights, tiny trainings",
+            "figures/quick",
+            "QUICK",
+        ),
+        Profile("full", "the reported results: the registry's data set, all models trained", "figures"),
+    )
+}
+
 
 def profile_of(name: str) -> Profile:
     "The profile called `name`. Raises `ValueError` for any other name."
-    if name not in PROFILES: raise ValueError(f"profile is {name!r}; it must be one of {', '.join(PROFILES)}")
+    if name not in PROFILES:
+        raise ValueError(f"profile is {name!r}; it must be one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
 # %% ../nbs/13_study.ipynb #6ee593b9
 _TEST_DIRS: dict[tuple[str, ...], tempfile.TemporaryDirectory] = {}
 
+
 def _folder(*parts: str) -> Path:
     "Make and return root/parts, or under a test a temporary folder that stays the same within this process."
     if in_test():
-        if parts not in _TEST_DIRS: _TEST_DIRS[parts] = tempfile.TemporaryDirectory(prefix="cinn_nb_")
+        if parts not in _TEST_DIRS:
+            _TEST_DIRS[parts] = tempfile.TemporaryDirectory(prefix="cinn_nb_")
         return Path(_TEST_DIRS[parts].name)
     folder = repo_root().joinpath(*parts)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
 
 def out_dir(experiment: str, profile: str = "quick") -> Path:
     """The folder, made if missing, that `experiment` (such as `"21_robustness"`) writes to: `runs/<profile>/<experiment>/`.
 
     Under a test it is a temporary folder. Raises `ValueError` for an unknown profile or a name that is no file name."""
     if not re.fullmatch(r"\w[\w.-]*", experiment):
-        raise ValueError(f"experiment is {experiment!r}; give a notebook's name without folder, such as '21_robustness'")
+        raise ValueError(
+            f"experiment is {experiment!r}; give a notebook's name without folder, such as '21_robustness'"
+        )
     return _folder("runs", profile_of(profile).name, experiment)
+
 
 def figures_dir(profile: str = "quick") -> Path:
     "The folder, made if missing, for figures: `figures/quick/` or `figures/`; under a test a temporary folder."
@@ -81,14 +100,26 @@ def figures_dir(profile: str = "quick") -> Path:
 # %% ../nbs/13_study.ipynb #cdded732
 def _places() -> list[tuple[str, str]]:
     "Folders of this machine and what to write instead, the longest first."
-    try: root = str(repo_root())
-    except FileNotFoundError: root = ""
-    named = [(os.environ.get("CINN_DATA", ""), "$CINN_DATA"), (root, "."), (sys.prefix, "$PYTHON"),
-             (sys.base_prefix, "$PYTHON"),
-             (tempfile.gettempdir(), "$TMP"), (os.path.expanduser("~"), "~")]
-    both = {(str(form), name) for place, name in named if place for form in (Path(place), Path(place).resolve())}
-    return sorted(((place, name) for place, name in both if len(place) > 3 and os.path.isabs(place)),
-                  key=lambda pn: (-len(pn[0]), pn))
+    try:
+        root = str(repo_root())
+    except FileNotFoundError:
+        root = ""
+    named = [
+        (os.environ.get("CINN_DATA", ""), "$CINN_DATA"),
+        (root, "."),
+        (sys.prefix, "$PYTHON"),
+        (sys.base_prefix, "$PYTHON"),
+        (tempfile.gettempdir(), "$TMP"),
+        (os.path.expanduser("~"), "~"),
+    ]
+    both = {
+        (str(form), name) for place, name in named if place for form in (Path(place), Path(place).resolve())
+    }
+    return sorted(
+        ((place, name) for place, name in both if len(place) > 3 and os.path.isabs(place)),
+        key=lambda pn: (-len(pn[0]), pn),
+    )
+
 
 def scrub(text: str) -> str:
     "`text` without this machine's folders and without anybody's home folder."
@@ -96,11 +127,14 @@ def scrub(text: str) -> str:
         text = re.sub(r"(?<![\w.-])" + re.escape(place) + r"(?![\w-])", lambda _: name, text)
     return re.sub(r"(?<![\w.-])/(?:home|Users)/[\w.-]+", "~", text)
 
+
 def shown(path: str | Path) -> str:
     "`path` relative to the repository where it lies inside, otherwise scrubbed."
     path = Path(path).resolve()
-    try: return path.relative_to(repo_root()).as_posix()
-    except (ValueError, FileNotFoundError): return scrub(path.as_posix())
+    try:
+        return path.relative_to(repo_root()).as_posix()
+    except (ValueError, FileNotFoundError):
+        return scrub(path.as_posix())
 
 # %% ../nbs/13_study.ipynb #20aed312
 def find_result(experiment: str, profile: str = "quick", name: str = "metrics.csv") -> Path:
@@ -108,11 +142,16 @@ def find_result(experiment: str, profile: str = "quick", name: str = "metrics.cs
 
     Raises `FileNotFoundError` that says how to make it."""
     root = repo_root()
-    places = [root / "runs" / profile_of(profile).name / experiment / name,
-              root / "data" / "results" / experiment / name]
+    places = [
+        root / "runs" / profile_of(profile).name / experiment / name,
+        root / "data" / "results" / experiment / name,
+    ]
     for path in places:
-        if path.is_file(): return path
-    raise FileNotFoundError(f"no {name} of {experiment}: neither {' nor '.join(shown(p) for p in places)} is there; run `make reproduce PROFILE={profile}`")
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"no {name} of {experiment}: neither {' nor '.join(shown(p) for p in places)} is there; run `make reproduce PROFILE={profile}`"
+    )
 
 # %% ../nbs/13_study.ipynb #3304bde9
 def sha256_of(path: str | Path) -> str:
@@ -123,19 +162,27 @@ def sha256_of(path: str | Path) -> str:
             digest.update(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n".encode())
         return digest.hexdigest()
     with open(path, "rb") as stream:
-        while block := stream.read(1 << 20): digest.update(block)
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 # %% ../nbs/13_study.ipynb #34c7f86d
-_CODE = [":!figures", ":!data/results", ":!README.md"]   # a run may change what it reports, not what it runs
+_CODE = [":!figures", ":!data/results", ":!README.md"]  # a run may change what it reports, not what it runs
+
 
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
     "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes, but for results?); both `None` outside a git checkout."
+
     def git(*args):
-        return subprocess.run(["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True,
-                              check=True).stdout.strip()
-    try: return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *_CODE))}
-    except (OSError, subprocess.CalledProcessError): return {"commit": None, "dirty": None}
+        return subprocess.run(
+            ["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", *_CODE))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
 
 def versions() -> dict[str, str]:
     "The installed version of every package that settings.ini asks for directly."
@@ -144,19 +191,26 @@ def versions() -> dict[str, str]:
     needs = " ".join(value for key, value in ini["DEFAULT"].items() if key.endswith("requirements")).split()
     found = {}
     for name in sorted({re.split(r"[<>=!~\[;]", need)[0].lower() for need in needs}):
-        try: found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError: pass
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            pass
     return found
 
 # %% ../nbs/13_study.ipynb #0a843fbc
 def _cpu() -> str:
     "The processor's model name, where the system tells."
-    try: return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1].strip()
-    except (OSError, TypeError): pass
     try:
-        return subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True,
-                              check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError): return platform.processor() or platform.machine()
+        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1].strip()
+    except (OSError, TypeError):
+        pass
+    try:
+        return subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return platform.processor() or platform.machine()
+
 
 def machine(device: Any = None) -> dict[str, Any]:
     """What of the machine can change a number or a duration: system, processor, cores, torch's threads and the device's name.
@@ -164,15 +218,27 @@ def machine(device: Any = None) -> dict[str, Any]:
     `device`: a torch device or its name; `None` or `"auto"` means CUDA if torch is loaded and sees it, else the CPU."""
     torch, cpu, kind = sys.modules.get("torch"), _cpu(), str(device or "auto")
     cuda = bool(torch) and torch.cuda.is_available() and (kind == "auto" or kind.startswith("cuda"))
-    return {"system": platform.system(), "architecture": platform.machine(), "cpu": cpu, "cores": os.cpu_count(),
-            "threads": torch.get_num_threads() if torch else None,
-            "device": torch.cuda.get_device_name(None if kind == "auto" else kind) if cuda else "cpu"}
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads() if torch else None,
+        "device": torch.cuda.get_device_name(None if kind == "auto" else kind) if cuda else "cpu",
+    }
 
 # %% ../nbs/13_study.ipynb #5b835212
-def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
-               outputs: Iterable[str | Path] = (), started: float | None = None,
-               *, experiment: str | None = None, device: Any = None,
-               durations: Mapping[str, float] | None = None, **more: Any) -> dict[str, Any]:
+def provenance(
+    parameters: Mapping[str, Any],
+    inputs: Iterable[str | Path] = (),
+    outputs: Iterable[str | Path] = (),
+    started: float | None = None,
+    *,
+    experiment: str | None = None,
+    device: Any = None,
+    durations: Mapping[str, float] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     """The record of one run, ready for JSON.
 
     `parameters`: name -> value, with `profile` and `seed` where there are such. `inputs`, `outputs`: files or folders; they are hashed now.
@@ -180,20 +246,34 @@ def provenance(parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
     Everything in `more` is kept as it is. Holds no absolute path, user or host name. Raises `FileNotFoundError` for a file that is not there."""
     files = lambda paths: {shown(path): sha256_of(path) for path in paths}
     notebook = repo_root() / "nbs" / f"{experiment}.ipynb" if experiment else None
-    record = {"experiment": experiment, "profile": parameters.get("profile"), "seed": parameters.get("seed"),
-              "parameters": dict(parameters),
-              "code": fingerprint(notebook) if notebook and notebook.is_file() else None, "git": git_state(),
-              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-              "seconds": round(time.time() - started, 2) if started else None,
-              "durations": {name: round(seconds, 3) for name, seconds in (durations or {}).items()},
-              "machine": machine(device if device is not None else parameters.get("device")),
-              "python": platform.python_version(), "packages": versions(),
-              "inputs": files(inputs), "outputs": files(outputs), **more}
+    record = {
+        "experiment": experiment,
+        "profile": parameters.get("profile"),
+        "seed": parameters.get("seed"),
+        "parameters": dict(parameters),
+        "code": fingerprint(notebook) if notebook and notebook.is_file() else None,
+        "git": git_state(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 2) if started else None,
+        "durations": {name: round(seconds, 3) for name, seconds in (durations or {}).items()},
+        "machine": machine(device if device is not None else parameters.get("device")),
+        "python": platform.python_version(),
+        "packages": versions(),
+        "inputs": files(inputs),
+        "outputs": files(outputs),
+        **more,
+    }
     return json.loads(scrub(json.dumps(record, default=str)))
 
-def write_provenance(out: str | Path, parameters: Mapping[str, Any], inputs: Iterable[str | Path] = (),
-                     outputs: Iterable[str | Path] = (),
-                     started: float | None = None, **more: Any) -> Path:
+
+def write_provenance(
+    out: str | Path,
+    parameters: Mapping[str, Any],
+    inputs: Iterable[str | Path] = (),
+    outputs: Iterable[str | Path] = (),
+    started: float | None = None,
+    **more: Any,
+) -> Path:
     """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path. `experiment` is the folder's name unless given.
 
     Written aside and renamed, so the file is whole or not there."""
@@ -206,28 +286,44 @@ def _code_cells(notebook: str | Path) -> list[str]:
     "The sources of a notebook's code cells, without lines that are IPython's own (`%magic`, `!command`)."
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return ["\n".join(line for line in source.split("\n") if not line.startswith(("%", "!"))) for source in sources]
+    return [
+        "\n".join(line for line in source.split("\n") if not line.startswith(("%", "!")))
+        for source in sources
+    ]
+
 
 def _parse(source: str) -> ast.Module:
     "The syntax tree without docstrings and other strings that stand alone."
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
-            node.body = [s for s in node.body
-                         if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant)
-                                 and isinstance(s.value.value, str))]
+            node.body = [
+                s
+                for s in node.body
+                if not (
+                    isinstance(s, ast.Expr)
+                    and isinstance(s.value, ast.Constant)
+                    and isinstance(s.value.value, str)
+                )
+            ]
     return tree
+
 
 def _imports(tree: ast.Module, inside: bool) -> set[str]:
     "Tails of the `cinn_nb` modules that a tree imports anywhere in it; `inside`: the tree is itself a module of the package."
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import): full = [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            full = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or "" if not node.level else ".".join(filter(None,
-                ["cinn_nb" if inside and node.level == 1 else "", node.module]))
+            base = (
+                node.module or ""
+                if not node.level
+                else ".".join(filter(None, ["cinn_nb" if inside and node.level == 1 else "", node.module]))
+            )
             full = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else: continue
+        else:
+            continue
         found |= {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
     return found
 
@@ -238,13 +334,18 @@ def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple
     `package`: the folder of the modules (default: the checkout's `cinn_nb/`). Reads and parses, imports nothing."""
     package = Path(package) if package else repo_root() / "cinn_nb"
     known = lambda names: {name for name in names if (package / f"{name}.py").is_file()}
-    todo = known(set().union(*(_imports(_parse(source), inside=False) for source in _code_cells(notebook)), set()))
+    todo = known(
+        set().union(*(_imports(_parse(source), inside=False) for source in _code_cells(notebook)), set())
+    )
     done: set[str] = set()
     while todo:
         name = todo.pop()
         done.add(name)
-        todo |= known(_imports(_parse((package / f"{name}.py").read_text(encoding="utf-8")), inside=True)) - done
+        todo |= (
+            known(_imports(_parse((package / f"{name}.py").read_text(encoding="utf-8")), inside=True)) - done
+        )
     return tuple(f"cinn_nb.{name}" for name in sorted(done))
+
 
 def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     """SHA-256 over the code of a notebook and of all modules that it uses: 64 hexadecimal digits.
@@ -253,7 +354,8 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     The syntax tree's text differs between Python versions, so compare fingerprints made by one version."""
     package = Path(package) if package else repo_root() / "cinn_nb"
     digest = hashlib.sha256()
-    for source in _code_cells(notebook): digest.update(f"cell {ast.dump(_parse(source))}\n".encode())
+    for source in _code_cells(notebook):
+        digest.update(f"cell {ast.dump(_parse(source))}\n".encode())
     for name in modules_of(notebook, package):
         tree = _parse((package / f"{name.split('.')[1]}.py").read_text(encoding="utf-8"))
         digest.update(f"{name} {ast.dump(tree)}\n".encode())
@@ -263,79 +365,122 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
 class ParameterError(ValueError):
     "A parameter that the notebook does not know."
 
+
 class NotebookError(RuntimeError):
     "A notebook that failed; the message names the cell and the error, and where the failed notebook was kept."
+
 
 def parameters_of(notebook: str | Path) -> dict[str, dict[str, str]]:
     "A notebook's parameters: name -> `default`, `inferred_type_name` and `help` (the comment behind it), all text."
     import papermill
-    if not Path(notebook).is_file(): raise FileNotFoundError(f"no notebook {shown(notebook)}")
+
+    if not Path(notebook).is_file():
+        raise FileNotFoundError(f"no notebook {shown(notebook)}")
     return papermill.inspect_notebook(str(notebook))
+
 
 def check_parameters(notebook: str | Path, parameters: Mapping[str, Any]) -> None:
     "Raise one `ParameterError` that names every unknown parameter and lists the known ones."
     known = parameters_of(notebook)
     unknown = [name for name in parameters if name not in known]
-    if not unknown: return
-    listing = "".join(f"\n  {name} = {p['default']}  {p['help']}".rstrip()
-                      for name, p in known.items()) or "\n  none: it has no cell tagged 'parameters'"
-    raise ParameterError(f"{Path(notebook).name} has no parameter {', '.join(map(repr, unknown))}; it knows{listing}")
+    if not unknown:
+        return
+    listing = (
+        "".join(f"\n  {name} = {p['default']}  {p['help']}".rstrip() for name, p in known.items())
+        or "\n  none: it has no cell tagged 'parameters'"
+    )
+    raise ParameterError(
+        f"{Path(notebook).name} has no parameter {', '.join(map(repr, unknown))}; it knows{listing}"
+    )
 
 # %% ../nbs/13_study.ipynb #738fa7a3
 def tidy(notebook: Mapping[str, Any]) -> dict[str, Any]:
     "A copy of an executed notebook (as a dict) without papermill's metadata and without machine paths in outputs and injected cells."
     nb = json.loads(json.dumps(notebook))
-    nb["metadata"] = {key: nb["metadata"][key] for key in ("kernelspec", "language_info") if key in nb["metadata"]}
+    nb["metadata"] = {
+        key: nb["metadata"][key] for key in ("kernelspec", "language_info") if key in nb["metadata"]
+    }
     for cell in nb["cells"]:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
-        if cell["cell_type"] != "code": continue
+        if cell["cell_type"] != "code":
+            continue
         if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["source"] = scrub("".join(cell["source"]))
         for output in cell["outputs"]:
             for part in ("text", "evalue", "traceback"):
                 if part in output:
-                    output[part] = [scrub(t) for t in output[part]] if isinstance(output[part],
-                        list) else scrub(output[part])
+                    output[part] = (
+                        [scrub(t) for t in output[part]]
+                        if isinstance(output[part], list)
+                        else scrub(output[part])
+                    )
             output["metadata"] = {} if "metadata" in output else None
-            if output["metadata"] is None: del output["metadata"]
+            if output["metadata"] is None:
+                del output["metadata"]
             for kind, data in output.get("data", {}).items():
                 if kind.startswith("text/") or kind == "image/svg+xml":
                     output["data"][kind] = [scrub(t) for t in data] if isinstance(data, list) else scrub(data)
     return nb
 
 # %% ../nbs/13_study.ipynb #1389105d
-def _plain(text: str) -> str: return re.sub(r"\x1b\[[0-9;]*m", "", text)
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
-def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None,
-                 echo: bool = True) -> Path:
+
+def run_notebook(
+    notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, echo: bool = True
+) -> Path:
     """Execute `notebook` with `parameters` from the repository's root and write the executed copy to `out`; return `out`.
 
     Raises `ParameterError` before running when a parameter is unknown, `NotebookError` when a cell fails: then `out` is not there and
     `<stem of out>.failed.ipynb` is. `echo`: pass on what the notebook prints while it runs."""
     import papermill
+
     notebook, out, parameters = Path(notebook).resolve(), Path(out).resolve(), dict(parameters or {})
     check_parameters(notebook, parameters)
-    try: root = repo_root()
-    except FileNotFoundError: root = notebook.parent
-    if out.suffix != ".ipynb": raise ValueError(f"out is {shown(out)}; its name must end in .ipynb")
+    try:
+        root = repo_root()
+    except FileNotFoundError:
+        root = notebook.parent
+    if out.suffix != ".ipynb":
+        raise ValueError(f"out is {shown(out)}; its name must end in .ipynb")
     if out == notebook or out.is_relative_to(root / "nbs"):
-        raise ValueError(f"out is {shown(out)}; an executed copy under nbs/ would be taken for a source: write it to runs/")
+        raise ValueError(
+            f"out is {shown(out)}; an executed copy under nbs/ would be taken for a source: write it to runs/"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     part, failed = out.with_name(f"{out.stem}.part.ipynb"), out.with_name(f"{out.stem}.failed.ipynb")
-    for stale in (out, part, failed): stale.unlink(missing_ok=True)
+    for stale in (out, part, failed):
+        stale.unlink(missing_ok=True)
     streams = {"stdout_file": sys.stdout, "stderr_file": sys.stderr} if echo else {}
     try:
-        papermill.execute_notebook(str(notebook), str(part), parameters, progress_bar=False, cwd=str(root),
-                                   extra_arguments=["--log-level=CRITICAL"], **streams)
+        papermill.execute_notebook(
+            str(notebook),
+            str(part),
+            parameters,
+            progress_bar=False,
+            cwd=str(root),
+            extra_arguments=["--log-level=CRITICAL"],
+            **streams,
+        )
     except BaseException as error:
         if part.exists():
-            _write(failed, json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1,
-                                      ensure_ascii=False) + "\n")
+            _write(
+                failed,
+                json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)
+                + "\n",
+            )
             part.unlink()
-        if not isinstance(error, papermill.PapermillExecutionError): raise
+        if not isinstance(error, papermill.PapermillExecutionError):
+            raise
         trace = scrub(_plain("\n".join(error.traceback)))
-        raise NotebookError(f"{notebook.name} failed in cell [{error.exec_count}]: {error.ename}: {scrub(error.evalue)}\n{trace}\nkept: {shown(failed)}") from None
-    _write(out, json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False) + "\n")
+        raise NotebookError(
+            f"{notebook.name} failed in cell [{error.exec_count}]: {error.ename}: {scrub(error.evalue)}\n{trace}\nkept: {shown(failed)}"
+        ) from None
+    _write(
+        out,
+        json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False) + "\n",
+    )
     part.unlink()
     return out
 
@@ -349,33 +494,56 @@ def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
     run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
     for name in ("metrics.csv", "provenance.json", f"{experiment}.ipynb"):
         if not (run / name).is_file():
-            raise FileNotFoundError(f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first")
+            raise FileNotFoundError(
+                f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first"
+            )
     record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
     if record["profile"] != "full":
-        raise ValueError(f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}; only full results are published")
+        raise ValueError(
+            f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}; only full results are published"
+        )
     vouched = set(record["outputs"].values())
     for table in sorted(run.glob("*.csv")):
         if sha256_of(table) not in vouched:
-            raise ValueError(f"runs/full/{experiment}/{table.name} is not the file that the run wrote (its hash is not in provenance.json); run it again")
-    text = json.dumps(tidy(json.loads((run / f"{experiment}.ipynb").read_text(encoding="utf-8"))), indent=1,
-                      ensure_ascii=False) + "\n"
+            raise ValueError(
+                f"runs/full/{experiment}/{table.name} is not the file that the run wrote (its hash is not in provenance.json); run it again"
+            )
+    text = (
+        json.dumps(
+            tidy(json.loads((run / f"{experiment}.ipynb").read_text(encoding="utf-8"))),
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
     if len(text.encode()) > 2_000_000:
-        raise ValueError(f"{experiment}.ipynb has {len(text.encode())/1e6:.1f} MB; 2 MB at most: show fewer or smaller pictures")
-    copies = [_write(goal / table.name, table.read_text(encoding="utf-8")) for table in sorted(run.glob("*.csv"))]
-    copies.append(_write(goal / "provenance.json", scrub((run / "provenance.json").read_text(encoding="utf-8"))))
+        raise ValueError(
+            f"{experiment}.ipynb has {len(text.encode()) / 1e6:.1f} MB; 2 MB at most: show fewer or smaller pictures"
+        )
+    copies = [
+        _write(goal / table.name, table.read_text(encoding="utf-8")) for table in sorted(run.glob("*.csv"))
+    ]
+    copies.append(
+        _write(goal / "provenance.json", scrub((run / "provenance.json").read_text(encoding="utf-8")))
+    )
     return [*copies, _write(goal / f"{experiment}.ipynb", text)]
 
 # %% ../nbs/13_study.ipynb #98e2316c
 _LINK = re.compile(r"""(\]\(\s*<?|^\[[^\]\n]+\]:\s*|\b(?:src|href)=["'])([^\s)"'>]+)""", re.MULTILINE)
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
+
 def _relink(text: str, folder: str) -> str:
     "Turn relative links, seen from `folder`, into links seen from the root; code is left alone."
+
     def turn(match):
         target, mark, anchor = match[2].partition("#")
-        if not target or re.match(r"[a-z][a-z0-9+.-]*:|/", target, re.IGNORECASE): return match[0]
+        if not target or re.match(r"[a-z][a-z0-9+.-]*:|/", target, re.IGNORECASE):
+            return match[0]
         return match[1] + os.path.normpath(f"{folder}/{target}").replace(os.sep, "/") + mark + anchor
+
     return "".join(part if i % 2 else _LINK.sub(turn, part) for i, part in enumerate(_FENCE.split(text)))
+
 
 def _shows(output: Mapping[str, Any], cell: int) -> str:
     "One output as Markdown."
@@ -385,10 +553,14 @@ def _shows(output: Mapping[str, Any], cell: int) -> str:
     if output["output_type"] == "stream":
         return f"```text\n{text(output['text']).rstrip()}\n```" if output["name"] == "stdout" else ""
     data = {kind: text(value) for kind, value in output["data"].items() if kind != "application/json"}
-    if "text/markdown" in data: return data["text/markdown"]
-    if "text/html" in data: return re.sub(r"<style.*?</style>\s*", "", data["text/html"], flags=re.DOTALL)
+    if "text/markdown" in data:
+        return data["text/markdown"]
+    if "text/html" in data:
+        return re.sub(r"<style.*?</style>\s*", "", data["text/html"], flags=re.DOTALL)
     if any(kind.startswith("image/") for kind in data):
-        raise ValueError(f"cell {cell} of the front page shows an embedded picture, which a README cannot hold; save it and link the file: ![what it shows](../figures/name.png)")
+        raise ValueError(
+            f"cell {cell} of the front page shows an embedded picture, which a README cannot hold; save it and link the file: ![what it shows](../figures/name.png)"
+        )
     return f"```text\n{data.get('text/plain', '').rstrip()}\n```"
 
 # %% ../nbs/13_study.ipynb #4d3d0d32
@@ -399,16 +571,20 @@ def readme_from_index(index: str | Path | None = None) -> str:
     cells with `#| hide` are dropped. Relative links are turned round to the root.
     Raises `ValueError` for an error or an embedded picture among the outputs."""
     index = Path(index) if index else repo_root() / "nbs" / "index.ipynb"
-    parts = [f"<!-- Generated from {index.parent.name}/{index.name} by `make prepare`. Edit the notebook, not this file. -->"]
+    parts = [
+        f"<!-- Generated from {index.parent.name}/{index.name} by `make prepare`. Edit the notebook, not this file. -->"
+    ]
     for number, cell in enumerate(json.loads(index.read_text(encoding="utf-8"))["cells"]):
         source = "".join(cell["source"])
         flags = {re.sub(r"\s+", "", line[2:]) for line in source.split("\n") if line.startswith("#|")}
-        if "hide" in flags: continue
+        if "hide" in flags:
+            continue
         if cell["cell_type"] != "code":
             parts.append(_relink(source, index.parent.name))
             continue
         code = "\n".join(line for line in source.split("\n") if not line.startswith("#|")).strip()
-        if "echo:true" in flags: parts.append(f"```python\n{code}\n```")
+        if "echo:true" in flags:
+            parts.append(f"```python\n{code}\n```")
         if "output:false" not in flags:
             parts += [_relink(_shows(output, number), index.parent.name) for output in cell["outputs"]]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
@@ -417,16 +593,23 @@ def readme_from_index(index: str | Path | None = None) -> str:
 def _value(text: str) -> Any:
     "A command-line value: a Python literal where it is one, `true`/`false`/`null` as in YAML, else the text itself."
     words = {"true": True, "false": False, "null": None}
-    if text.lower() in words: return words[text.lower()]
-    try: return ast.literal_eval(text)
-    except (ValueError, SyntaxError): return text
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
 
 def _read_parameters(path: str | Path) -> dict[str, Any]:
     "Parameters from a YAML or JSON file that holds one mapping."
     import yaml
+
     found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(found, dict): raise ValueError(f"{shown(path)} must hold one mapping of names to values")
+    if not isinstance(found, dict):
+        raise ValueError(f"{shown(path)} must hold one mapping of names to values")
     return found
+
 
 def _default_out(notebook: Path, parameters: Mapping[str, Any]) -> Path:
     "`runs/<profile>/<experiment>/<experiment>.ipynb`, the profile from the parameters or from the notebook's own default."
@@ -437,31 +620,54 @@ def _default_out(notebook: Path, parameters: Mapping[str, Any]) -> Path:
 def _parser():
     "The command line of `cinn-run`."
     import argparse
-    parser = argparse.ArgumentParser("cinn-run",
-                                     description="Run an experiment notebook with parameters, publish its result, or write README.md.")
+
+    parser = argparse.ArgumentParser(
+        "cinn-run",
+        description="Run an experiment notebook with parameters, publish its result, or write README.md.",
+    )
     parser.add_argument("notebook", nargs="?", help="the notebook to run")
-    parser.add_argument("out", nargs="?",
-                        help="where the executed copy goes; default runs/<profile>/<notebook>/<notebook>.ipynb")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                        help="set a parameter; may be repeated")
+    parser.add_argument(
+        "out",
+        nargs="?",
+        help="where the executed copy goes; default runs/<profile>/<notebook>/<notebook>.ipynb",
+    )
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter; may be repeated",
+    )
     parser.add_argument("-f", "--file", help="parameters from a YAML or JSON file; -p wins")
     parser.add_argument("--list", action="store_true", help="list the notebook's parameters and stop")
-    parser.add_argument("--publish", metavar="EXPERIMENT",
-                        help="copy a full result from runs/full/ to data/results/")
+    parser.add_argument(
+        "--publish", metavar="EXPERIMENT", help="copy a full result from runs/full/ to data/results/"
+    )
     parser.add_argument("--readme", action="store_true", help="write README.md from nbs/index.ipynb")
     return parser
 
 # %% ../nbs/13_study.ipynb #eb1aa24d
 def _command(parser, args) -> None:
-    if args.readme: return print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
-    if args.publish: return print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
-    if not args.notebook: parser.error("name a notebook, or give --publish or --readme")
+    if args.readme:
+        return print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
+    if args.publish:
+        return print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
+    if not args.notebook:
+        parser.error("name a notebook, or give --publish or --readme")
     notebook = Path(args.notebook)
     if args.list:
-        return print("\n".join(f"{name} = {p['default']}  {p['help']}".rstrip()
-                               for name, p in parameters_of(notebook).items()))
-    parameters = {**(_read_parameters(args.file) if args.file else {}),
-                  **{name: _value(text) for name, text in args.parameter}}
+        return print(
+            "\n".join(
+                f"{name} = {p['default']}  {p['help']}".rstrip()
+                for name, p in parameters_of(notebook).items()
+            )
+        )
+    parameters = {
+        **(_read_parameters(args.file) if args.file else {}),
+        **{name: _value(text) for name, text in args.parameter},
+    }
     check_parameters(notebook, parameters)
     out = Path(args.out) if args.out else _default_out(notebook, parameters)
     print(f"{notebook.name}: runs with {parameters or 'its own parameters'}", flush=True)
@@ -469,11 +675,13 @@ def _command(parser, args) -> None:
     run_notebook(notebook, out, parameters)
     print(f"{notebook.name}: done in {time.time() - started:.0f} s, wrote {shown(out)}", flush=True)
 
+
 def main(argv: list[str] | None = None) -> None:
     "The command `cinn-run`. Exit status 0: done; 1: a notebook failed or a result was refused; 2: wrong usage, nothing ran."
     parser = _parser()
     args = parser.parse_args(argv)
-    try: _command(parser, args)
+    try:
+        _command(parser, args)
     except (ParameterError, NotebookError, OSError, ValueError) as error:
         print(f"cinn-run: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ParameterError) else 1)

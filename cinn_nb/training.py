@@ -31,6 +31,7 @@ def message_loss(soft: Tensor, bits: Tensor) -> Tensor:
     "Binary cross-entropy (nats per bit) of soft bits (B, L) against bits (B, L)."
     return F.binary_cross_entropy_with_logits(soft, bits.to(soft.dtype))
 
+
 def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
     "Mean squared error in gray levels squared; `stego`, `cover`: (B, 1, H, W)."
     return F.mse_loss(stego, cover)
@@ -38,81 +39,105 @@ def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
 # %% ../nbs/09_training.ipynb #65f8cb29
 def decoding_loss(soft: Tensor, bits: Tensor, wrong: int) -> Tensor:
     "-ln P(at most `wrong` of the L/8 bytes are wrong), nats per bit, for independent bits with log-likelihood ratios `soft` (B, L); bits (B, L)."
-    right = F.logsigmoid(soft*(2*bits.to(soft.dtype) - 1)).view(len(soft), -1, 8).sum(-1).clamp(min=-30)
+    right = F.logsigmoid(soft * (2 * bits.to(soft.dtype) - 1)).view(len(soft), -1, 8).sum(-1).clamp(min=-30)
     bad = torch.log(-torch.expm1(right.clamp(max=-1e-6)))
-    some = [torch.zeros_like(right[:, 0])] + [torch.full_like(right[:, 0], -1e4)]*wrong      # ln A_0 .. ln A_wrong
+    some = [torch.zeros_like(right[:, 0])] + [
+        torch.full_like(right[:, 0], -1e4)
+    ] * wrong  # ln A_0 .. ln A_wrong
     for r, f in zip(right.unbind(1), bad.unbind(1)):
         some = [some[0] + r] + [torch.logaddexp(some[j] + r, some[j - 1] + f) for j in range(1, wrong + 1)]
-    return -torch.logsumexp(torch.stack(some), 0).mean()/soft.shape[1]
+    return -torch.logsumexp(torch.stack(some), 0).mean() / soft.shape[1]
 
 # %% ../nbs/09_training.ipynb #48da7f7e
 @dataclass(frozen=True)
 class TrainConfig:
     "Settings of a training run."
-    steps: int = 2000           # optimiser steps
-    batch: int = 8              # crops per step
-    size: int = 128             # crop side in pixels, a multiple of 8
-    lr: float = 2e-3            # peak learning rate
-    goal: float = .99           # bit accuracy that steers the weight
-    weight: float = .01         # image weight at the start
-    rate: float = .01           # relative change of the weight per step
-    quality_low: int = 50       # attack qualities, low..high inclusive
+
+    steps: int = 2000  # optimiser steps
+    batch: int = 8  # crops per step
+    size: int = 128  # crop side in pixels, a multiple of 8
+    lr: float = 2e-3  # peak learning rate
+    goal: float = 0.99  # bit accuracy that steers the weight
+    weight: float = 0.01  # image weight at the start
+    rate: float = 0.01  # relative change of the weight per step
+    quality_low: int = 50  # attack qualities, low..high inclusive
     quality_high: int = 100
-    anchor: int | None = 50     # quality of every second sample, None: all random
-    surrogate: str = "noise-matched"   # gradient of the attack's rounding
-    clip: float = 1.            # bound of the gradient norm
+    anchor: int | None = 50  # quality of every second sample, None: all random
+    surrogate: str = "noise-matched"  # gradient of the attack's rounding
+    clip: float = 1.0  # bound of the gradient norm
     seed: int = 0
-    modes: tuple[tuple[int, int], ...] = ()   # for a `LatticeCINN`: (coded bits, survive) of its steps in turn
-    wrong: int | None = None    # None: the loss counts bits; a number: messages with at most so many wrong bytes
+    modes: tuple[tuple[int, int], ...] = ()  # for a `LatticeCINN`: (coded bits, survive) of its steps in turn
+    wrong: int | None = (
+        None  # None: the loss counts bits; a number: messages with at most so many wrong bytes
+    )
 
     def __post_init__(self):
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
         if self.size < 32 or self.size % 8:
             raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32")
-        if not .5 < self.goal < 1: raise ValueError(f"goal is {self.goal}; it must lie between .5 (chance) and 1")
-        object.__setattr__(self, "modes", tuple(tuple(mode) for mode in self.modes))     # also when it comes from JSON
+        if not 0.5 < self.goal < 1:
+            raise ValueError(f"goal is {self.goal}; it must lie between .5 (chance) and 1")
+        object.__setattr__(
+            self, "modes", tuple(tuple(mode) for mode in self.modes)
+        )  # also when it comes from JSON
         if any(len(mode) != 2 or mode[0] < 1 or not 1 <= mode[1] <= self.quality_high for mode in self.modes):
-            raise ValueError(f"modes is {self.modes}; each must be (coded bits, survive) with survive from 1 to {self.quality_high}")
+            raise ValueError(
+                f"modes is {self.modes}; each must be (coded bits, survive) with survive from 1 to {self.quality_high}"
+            )
         if self.wrong is not None and (self.wrong < 0 or any(bits % 8 for bits, _ in self.modes)):
-            raise ValueError("counting wrong bytes takes a number of at least 0, and coded bits that are whole bytes")
+            raise ValueError(
+                "counting wrong bytes takes a number of at least 0, and coded bits that are whole bytes"
+            )
+
 
 def steer(weight: float, accuracy: float, config: TrainConfig) -> float:
     "The next image weight: times 1+rate above the goal, divided by it below; kept within .001..10."
     factor = 1 + config.rate
-    return min(max(weight * factor if accuracy > config.goal else weight / factor, .001), 10.)
+    return min(max(weight * factor if accuracy > config.goal else weight / factor, 0.001), 10.0)
 
 # %% ../nbs/09_training.ipynb #c2d11290
 def learning_rate(step: int, config: TrainConfig) -> float:
     "Learning rate of `step` 0..steps-1: linear rise over a tenth of the run, then a cosine down to lr/20."
     rise = max(config.steps // 10, 1)
-    if step < rise: return config.lr * (step + 1) / rise
+    if step < rise:
+        return config.lr * (step + 1) / rise
     t = (step - rise) / max(config.steps - rise, 1)
-    return config.lr * (.05 + .95 * .5 * (1 + math.cos(math.pi * t)))
+    return config.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * t)))
 
 # %% ../nbs/09_training.ipynb #5f5dfe26
 @dataclass
 class State:
     "What a run carries from step to step."
+
     net: CINN | LatticeCINN
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
     step: int = 0
-    weight: float = .01
-    accuracy: float = .5      # running accuracy after the attack, of bits or, with `wrong`, of messages
-    skipped: int = 0          # steps whose gradient was not finite
-    by_mode: dict = field(default_factory=dict)    # weight and accuracy of each mode
+    weight: float = 0.01
+    accuracy: float = 0.5  # running accuracy after the attack, of bits or, with `wrong`, of messages
+    skipped: int = 0  # steps whose gradient was not finite
+    by_mode: dict = field(default_factory=dict)  # weight and accuracy of each mode
+
 
 def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: TrainConfig) -> dict:
     """One optimiser step on `covers`, float (B, 1, size, size); changes `state` in place. Each of `config.modes` has its own weight.
 
     Returns the step's losses, PSNR (dB, of the unrounded stego image) and accuracy: of bits or, with `config.wrong`, of messages."""
-    L, mode, scale = coded_bits(config.size, config.size), {}, 1.
+    L, mode, scale = coded_bits(config.size, config.size), {}, 1.0
     if config.modes:
         L, survive = config.modes[state.step % len(config.modes)]
-        mode, scale = dict(survive=survive), (state.net.steps(survive)/state.net.steps(50)).square().mean().item()
-        attack = RandomJPEG(survive, config.quality_high, attack.anchor if (attack.anchor or 0) >= survive else None, surrogate=attack.surrogate)
-        state.weight, state.accuracy = state.by_mode.get(f"{L}, {survive}", (config.weight, .5))
+        mode, scale = (
+            dict(survive=survive),
+            (state.net.steps(survive) / state.net.steps(50)).square().mean().item(),
+        )
+        attack = RandomJPEG(
+            survive,
+            config.quality_high,
+            attack.anchor if (attack.anchor or 0) >= survive else None,
+            surrogate=attack.surrogate,
+        )
+        state.weight, state.accuracy = state.by_mode.get(f"{L}, {survive}", (config.weight, 0.5))
     bits = torch.randint(0, 2, (len(covers), L), generator=state.generator).to(covers.device)
     stego = state.net.embed(covers, bits, **mode)
     soft = state.net.extract(attack(stego, state.generator), L, **mode)
@@ -122,27 +147,39 @@ def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: Trai
     (message + state.weight / scale * image).backward()
     norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
     if torch.isfinite(norm):
-        for group in state.optimiser.param_groups: group["lr"] = learning_rate(state.step, config)
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(state.step, config)
         state.optimiser.step()
-    else: state.skipped += 1
+    else:
+        state.skipped += 1
     right = (soft > 0) == (bits > 0)
-    if config.wrong is not None: right = (~right).view(len(right), -1, 8).any(-1).sum(-1) <= config.wrong
+    if config.wrong is not None:
+        right = (~right).view(len(right), -1, 8).any(-1).sum(-1) <= config.wrong
     accuracy = right.float().mean().item()
-    if math.isfinite(accuracy): state.accuracy += .05 * (accuracy - state.accuracy)
+    if math.isfinite(accuracy):
+        state.accuracy += 0.05 * (accuracy - state.accuracy)
     state.weight = steer(state.weight, state.accuracy, config)
-    if config.modes: state.by_mode[f"{L}, {survive}"] = [state.weight, state.accuracy]
+    if config.modes:
+        state.by_mode[f"{L}, {survive}"] = [state.weight, state.accuracy]
     state.step += 1
     mse = (stego.detach() - covers).square().mean((1, 2, 3))
-    return {"step": state.step, "message_loss": message.item(),
-            "psnr": (10*torch.log10(255**2/(mse + 1e-9))).mean().item(),
-            "accuracy": accuracy, "running": state.accuracy, "weight": state.weight, "skipped": state.skipped}
+    return {
+        "step": state.step,
+        "message_loss": message.item(),
+        "psnr": (10 * torch.log10(255**2 / (mse + 1e-9))).mean().item(),
+        "accuracy": accuracy,
+        "running": state.accuracy,
+        "weight": state.weight,
+        "skipped": state.skipped,
+    }
 
 # %% ../nbs/09_training.ipynb #6208d07b
 def new_state(net: CINN, config: TrainConfig, device: torch.device | str = "cpu") -> State:
     "A fresh run: AdamW, a CPU generator seeded with `config.seed`."
     net = net.to(device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), config.lr, betas=(.9, .99), weight_decay=0.)
+    optimiser = torch.optim.AdamW(net.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=0.0)
     return State(net, optimiser, torch.Generator().manual_seed(config.seed), weight=config.weight)
+
 
 def save_checkpoint(state: State, config: TrainConfig, path: str | Path) -> None:
     "Write the whole state of a run to one .safetensors file."
@@ -151,19 +188,26 @@ def save_checkpoint(state: State, config: TrainConfig, path: str | Path) -> None
         tensors |= {f"optimiser.{i}.{k}": v for k, v in moments.items()}
     tensors["generator"] = state.generator.get_state()
     numbers = {k: getattr(state, k) for k in ("step", "weight", "accuracy", "skipped", "by_mode")}
-    header = {"config": json.dumps(asdict(config)), "network": json.dumps(asdict(state.net.config)),
-              "numbers": json.dumps(numbers)}
+    header = {
+        "config": json.dumps(asdict(config)),
+        "network": json.dumps(asdict(state.net.config)),
+        "numbers": json.dumps(numbers),
+    }
     with atomic_path(path) as tmp:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, tmp, header)
 
+
 def load_checkpoint(state: State, config: TrainConfig, path: str | Path) -> State:
     "Put a checkpoint into a fresh `state`. Raises `ValueError` when it belongs to a run with other settings."
-    with safe_open(path, "pt") as f: header, tensors = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
+    with safe_open(path, "pt") as f:
+        header, tensors = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
     for name, mine in (("config", asdict(config)), ("network", asdict(state.net.config))):
         theirs = json.loads(header[name])
         odd = {k: (theirs.get(k), v) for k, v in json.loads(json.dumps(mine)).items() if theirs.get(k) != v}
         if odd:
-            raise ValueError(f"{Path(path).name} belongs to another run; (there, here): {odd}; delete it or use other settings")
+            raise ValueError(
+                f"{Path(path).name} belongs to another run; (there, here): {odd}; delete it or use other settings"
+            )
     state.net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
     saved = state.optimiser.state_dict()
     for key, value in tensors.items():
@@ -171,7 +215,8 @@ def load_checkpoint(state: State, config: TrainConfig, path: str | Path) -> Stat
             saved["state"].setdefault(int(key.split(".")[1]), {})[key.split(".")[2]] = value
     state.optimiser.load_state_dict(saved)
     state.generator.set_state(tensors["generator"])
-    for k, v in json.loads(header["numbers"]).items(): setattr(state, k, v)
+    for k, v in json.loads(header["numbers"]).items():
+        setattr(state, k, v)
     return state
 
 # %% ../nbs/09_training.ipynb #0f5e07f4
@@ -185,19 +230,31 @@ def _write_curve(rows: list[dict], path: Path) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row))
     with atomic_path(path) as tmp:
         with open(tmp, "w", newline="") as f:
-            writer = csv.DictWriter(f, names); writer.writeheader(); writer.writerows(rows)
+            writer = csv.DictWriter(f, names)
+            writer.writeheader()
+            writer.writerows(rows)
+
 
 def _read_curve(path: Path, step: int) -> list[dict]:
     "Rows up to `step`: a run killed after the curve and before the checkpoint was written leaves the curve ahead."
     number = lambda text: None if text == "" else int(text) if text.isdigit() else float(text)
-    with open(path) as f: rows = [{k: number(v) for k, v in row.items()} for row in csv.DictReader(f)]
+    with open(path) as f:
+        rows = [{k: number(v) for k, v in row.items()} for row in csv.DictReader(f)]
     return [row for row in rows if row["step"] <= step]
 
 # %% ../nbs/09_training.ipynb #9de19442
-def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig(), groups: list[str] | None = None,
-          folder: str | Path | None = None, device: torch.device | str = "cpu",
-          validate: Callable[[CINN], dict] | None = None,
-          every: int = 50, save_every: int = 500, stop_at: int | None = None) -> tuple[CINN, list[dict]]:
+def train(
+    net: CINN,
+    images: list[np.ndarray],
+    config: TrainConfig = TrainConfig(),
+    groups: list[str] | None = None,
+    folder: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    validate: Callable[[CINN], dict] | None = None,
+    every: int = 50,
+    save_every: int = 500,
+    stop_at: int | None = None,
+) -> tuple[CINN, list[dict]]:
     """Train `net` in place; return it in evaluation mode, and the curve: means over every `every` steps.
 
     `images`: gray uint8 arrays, each at least `config.size` on both sides. `device`: "auto" takes a GPU if there is one.
@@ -206,28 +263,36 @@ def train(net: CINN, images: list[np.ndarray], config: TrainConfig = TrainConfig
     torch build. Raises `ValueError` when no image is large enough."""
     fit = [i for i, image in enumerate(images) if min(image.shape) >= config.size]
     if not fit:
-        raise ValueError(f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size")
+        raise ValueError(
+            f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size"
+        )
     images, weights = [images[i] for i in fit], balanced_weights([groups[i] for i in fit]) if groups else None
-    if isinstance(device, str): device = pick_device(device)
+    if isinstance(device, str):
+        device = pick_device(device)
     attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
     state, rows, recent, start = new_state(net, config, device), [], [], time.monotonic()
     folder = Path(folder) if folder else None
-    if folder and (folder/"checkpoint.safetensors").exists():
-        load_checkpoint(state, config, folder/"checkpoint.safetensors")
-        rows = _read_curve(folder/"curve.csv", state.step)
-    before = rows[-1]["seconds"] if rows else 0.
+    if folder and (folder / "checkpoint.safetensors").exists():
+        load_checkpoint(state, config, folder / "checkpoint.safetensors")
+        rows = _read_curve(folder / "curve.csv", state.step)
+    before = rows[-1]["seconds"] if rows else 0.0
     last = min(stop_at or config.steps, config.steps)
-    for _ in progress(range(state.step, last), "training", every=30.):
-        covers = random_crops(images, config.batch, config.size, state.generator, flip=True,
-                              weights=weights).float().to(device)
+    for _ in progress(range(state.step, last), "training", every=30.0):
+        covers = (
+            random_crops(images, config.batch, config.size, state.generator, flip=True, weights=weights)
+            .float()
+            .to(device)
+        )
         recent.append(training_step(state, covers, attack, config))
         if state.step % every == 0 or state.step == last:
             row = {k: float(np.mean([r[k] for r in recent])) for k in ("message_loss", "psnr", "accuracy")}
             row |= {k: recent[-1][k] for k in ("weight", "skipped")}
-            rows.append({"step": state.step, **row, "seconds": before + time.monotonic() - start}); recent = []
+            rows.append({"step": state.step, **row, "seconds": before + time.monotonic() - start})
+            recent = []
             if validate and (state.step % save_every == 0 or state.step == last):
-                rows[-1] |= validate(net.eval()); net.train()
+                rows[-1] |= validate(net.eval())
+                net.train()
             if folder and (state.step % save_every == 0 or state.step == last):
-                _write_curve(rows, folder/"curve.csv")
-                save_checkpoint(state, config, folder/"checkpoint.safetensors")
+                _write_curve(rows, folder / "curve.csv")
+                save_checkpoint(state, config, folder / "checkpoint.safetensors")
     return net.eval(), rows

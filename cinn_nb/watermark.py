@@ -18,81 +18,126 @@ from operator import itemgetter
 from pathlib import Path
 import numpy as np
 from . import __version__
-from .reed_solomon import (Decoded, DecodingError, MessageCode, RSCode, frame, frame_capacity,
-                                  rs_decode_batch, unframe, whiten)
+from cinn_nb.reed_solomon import (
+    Decoded,
+    DecodingError,
+    MessageCode,
+    RSCode,
+    frame,
+    frame_capacity,
+    rs_decode_batch,
+    unframe,
+    whiten,
+)
 
 # %% ../nbs/12_watermark.ipynb #a6f31c8f
 def _code(H: int, W: int) -> MessageCode:
     from cinn_nb.network import coded_bits
+
     return MessageCode(coded_bits(H, W))
 
-PROMISES = (10, 30, 50, 70)     # the lowest qualities that a mark with a promise can be made for
-CHECKS = (4, 16)                # check bytes of its Reed-Solomon word: mending two wrong bytes is cheapest; a difficult image gets eight
-FLOOR = 36                      # dB: a promise that costs more quality than that is not made
+
+PROMISES = (10, 30, 50, 70)  # the lowest qualities that a mark with a promise can be made for
+CHECKS = (
+    4,
+    16,
+)  # check bytes of its Reed-Solomon word: mending two wrong bytes is cheapest; a difficult image gets eight
+FLOOR = 36  # dB: a promise that costs more quality than that is not made
 _SIZES = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 160, 192, 255)
+
 
 def _codes(H: int, W: int) -> list[tuple[int, int]]:
     "Word length and check bytes of all marks with a promise that an H x W image has room for: a bit takes three places, a block has four."
-    return [(n, checks) for n in _SIZES if 6*n <= (H // 8)*(W // 8) for checks in CHECKS if n > checks + 4]
+    return [
+        (n, checks) for n in _SIZES if 6 * n <= (H // 8) * (W // 8) for checks in CHECKS if n > checks + 4
+    ]
+
 
 def capacity(H: int, W: int, survive: int | None = None) -> int:
     """User bytes that an H x W image carries, H and W at least 8.
 
     By the network: 0 if it has fewer than 256 whole 8x8 blocks (128x128 pixels). With `survive`, the mark with a promise: 0 below 72 blocks."""
-    if survive is None: return _code(H, W).capacity
+    if survive is None:
+        return _code(H, W).capacity
     return max((frame_capacity(n - checks) for n, checks in _codes(H, W)), default=0)
 
 # %% ../nbs/12_watermark.ipynb #19b13d5b
 class EmbedError(ValueError):
     "The payload cannot be embedded: it does not fit, or this image cannot carry it."
 
+
 class NoWatermarkError(ValueError):
     "No payload can be read from the image: there never was one, or it is too damaged."
+
 
 def _gray8(image) -> np.ndarray:
     "`image` as uint8 (H, W) with H, W >= 8; `ValueError` for anything else."
     image = np.asarray(image)
     found = f"the image is {image.dtype} of shape {image.shape}"
     if image.ndim == 3:
-        raise ValueError(f"{found}: colour is not supported yet; convert it to 8-bit gray first (cinn_nb.images.to_gray)")
-    if image.ndim != 2: raise ValueError(f"{found}; it must be gray, uint8 (H, W)")
+        raise ValueError(
+            f"{found}: colour is not supported yet; convert it to 8-bit gray first (cinn_nb.images.to_gray)"
+        )
+    if image.ndim != 2:
+        raise ValueError(f"{found}; it must be gray, uint8 (H, W)")
     if image.dtype != np.uint8:
-        raise ValueError(f"{found}: only 8 bits are supported yet; window it to 8-bit gray first (cinn_nb.images.window)")
-    if min(image.shape) < 8: raise ValueError(f"{found}; it must have at least 8x8 pixels")
-    return np.ascontiguousarray(image)   # a mirrored view, say, has negative strides, which torch refuses
+        raise ValueError(
+            f"{found}: only 8 bits are supported yet; window it to 8-bit gray first (cinn_nb.images.window)"
+        )
+    if min(image.shape) < 8:
+        raise ValueError(f"{found}; it must have at least 8x8 pixels")
+    return np.ascontiguousarray(image)  # a mirrored view, say, has negative strides, which torch refuses
 
 # %% ../nbs/12_watermark.ipynb #7f9d2ed9
 def _check_payload(payload: bytes, H: int, W: int, survive: int | None = None) -> bytes:
     "`payload` as bytes; `ValueError` for another type, `EmbedError` if it is empty or does not fit into an H x W image."
     if not isinstance(payload, (bytes, bytearray, memoryview)):
-        raise ValueError(f"the payload is of type {type(payload).__name__}; give bytes (for text: text.encode('utf-8'))")
+        raise ValueError(
+            f"the payload is of type {type(payload).__name__}; give bytes (for text: text.encode('utf-8'))"
+        )
     payload, room = bytes(payload), capacity(H, W, survive)
     if not room:
-        raise EmbedError(f"a {H}x{W} image is too small to carry a payload: it takes {'256 whole 8x8 blocks, for example 128x128 pixels' if survive is None else '72 whole 8x8 blocks, for example 72x72 pixels'}")
-    if not payload: raise EmbedError(f"the payload is empty; give 1 to {room} bytes")
+        raise EmbedError(
+            f"a {H}x{W} image is too small to carry a payload: it takes {'256 whole 8x8 blocks, for example 128x128 pixels' if survive is None else '72 whole 8x8 blocks, for example 72x72 pixels'}"
+        )
+    if not payload:
+        raise EmbedError(f"the payload is empty; give 1 to {room} bytes")
     if len(payload) > room:
         fits = next((s for s in range(128, 20000, 64) if capacity(s, s, survive) >= len(payload)), None)
-        hint = f"shorten it, or use a larger image ({fits}x{fits} would do)" if fits else "shorten it: no image carries so much"
-        raise EmbedError(f"the payload has {len(payload)} bytes, but a {H}x{W} image carries at most {room}; {hint}")
+        hint = (
+            f"shorten it, or use a larger image ({fits}x{fits} would do)"
+            if fits
+            else "shorten it: no image carries so much"
+        )
+        raise EmbedError(
+            f"the payload has {len(payload)} bytes, but a {H}x{W} image carries at most {room}; {hint}"
+        )
     return payload
 
 # %% ../nbs/12_watermark.ipynb #ccc949bc
 @lru_cache(maxsize=4)
 def _named(name: str):
     from cinn_nb.network import load
+
     return load(name)
 
-MODELS = ("cinn", "lattice")     # networks that a reader tries
+
+MODELS = ("cinn", "lattice")  # networks that a reader tries
+
 
 def _model(model):
     "A network: by name (kept after the first time), by path of a .safetensors file, or itself."
     from cinn_nb.network import CINN, LatticeCINN, load
-    if isinstance(model, (CINN, LatticeCINN)): return model
+
+    if isinstance(model, (CINN, LatticeCINN)):
+        return model
     return load(model) if str(model).endswith(".safetensors") else _named(str(model))
+
 
 def _soft(net, image: np.ndarray) -> np.ndarray:
     "Soft bits (coded_bits,), float64, of a uint8 image (H, W)."
     import torch
+
     with torch.no_grad():
         x = torch.tensor(image, dtype=torch.float32, device=next(net.parameters()).device)
         return net.extract(x[None, None])[0].double().cpu().numpy()
@@ -103,28 +148,37 @@ def _doubt(soft: np.ndarray) -> np.ndarray:
     p = np.exp(-np.abs(soft)) / (1 + np.exp(-np.abs(soft)))
     return p.reshape(-1, 8).sum(1)
 
+
 def _decode(code: MessageCode, soft: np.ndarray, erase: bool = True) -> Decoded:
     "Decode; with `erase`, again and again with more of the most doubtful bytes erased (Forney 1966). `DecodingError` if all fail."
     most_doubtful, first = np.argsort(-_doubt(soft), kind="stable"), None
     for count in sorted({len(most_doubtful) * i // 16 for i in range(8 if erase else 1)}):
-        try: return code.decode(soft, most_doubtful[:count])
-        except DecodingError as error: first = first or error
+        try:
+            return code.decode(soft, most_doubtful[:count])
+        except DecodingError as error:
+            first = first or error
     raise first
 
 # %% ../nbs/12_watermark.ipynb #f483d11e
 @lru_cache(maxsize=64)
 def _layout(n: int, H: int, W: int, survive: int):
     from cinn_nb.informed import Layout
+
     return Layout(n, H // 8, W // 8, survive)
+
 
 def _word(payload: bytes, n: int, checks: int) -> bytes:
     "The whitened Reed-Solomon word (n bytes) of a mark with a promise."
     return whiten(RSCode(n, n - checks).encode(frame(payload, n - checks)), n)
 
+
 def _lengths(payload: bytes, H: int, W: int):
     "Word length and check bytes to try for a payload, one after the other: the shortest word with so many check bytes."
     for checks in CHECKS:
-        yield from [(n, c) for n, c in _codes(H, W) if c == checks and frame_capacity(n - c) >= len(payload)][:1]
+        yield from [(n, c) for n, c in _codes(H, W) if c == checks and frame_capacity(n - c) >= len(payload)][
+            :1
+        ]
+
 
 def _payload_of(words: np.ndarray, checks: int) -> tuple[bytes, int] | None:
     "The first frame in the words (N, n), bytes as read: its payload, and how many bytes were wrong. None if there is none."
@@ -132,10 +186,14 @@ def _payload_of(words: np.ndarray, checks: int) -> tuple[bytes, int] | None:
     words = words ^ np.frombuffer(whiten(bytes(n), n), np.uint8)
     fixed, ok = rs_decode_batch(words, n - checks)
     for word, mended in zip(words[ok], fixed[ok]):
-        try: payload = unframe(mended[:n - checks].tobytes())
-        except DecodingError: continue
-        if payload: return payload, int((word != mended).sum())
+        try:
+            payload = unframe(mended[: n - checks].tobytes())
+        except DecodingError:
+            continue
+        if payload:
+            return payload, int((word != mended).sum())
     return None
+
 
 def _read_promised(image: np.ndarray, codes=None, promises=PROMISES) -> tuple[bytes, int, int, int] | None:
     """Payload, number of wrong bytes, word length and how many wrong bytes it mends, of a mark with a promise, or None.
@@ -143,13 +201,17 @@ def _read_promised(image: np.ndarray, codes=None, promises=PROMISES) -> tuple[by
     `codes`: (word length, check bytes) to try, those of one length together; None: all of `_codes`."""
     import torch
     from cinn_nb.informed import carrier_values, read_bytes, read_places
+
     H, W = image.shape
     values = carrier_values(torch.tensor(image, dtype=torch.float32)[None, None], H // 8, W // 8)
     for n, group in groupby(_codes(H, W) if codes is None else codes, key=itemgetter(0)):
         layouts = [_layout(n, H, W, q) for q in promises]
-        words = np.concatenate([read_bytes(read_places(values, layout).numpy(), layout) for layout in layouts])
+        words = np.concatenate(
+            [read_bytes(read_places(values, layout).numpy(), layout) for layout in layouts]
+        )
         for _, checks in group:
-            if found := _payload_of(words, checks): return *found, n, checks // 2
+            if found := _payload_of(words, checks):
+                return *found, n, checks // 2
     return None
 
 # %% ../nbs/12_watermark.ipynb #3a64520b
@@ -158,24 +220,36 @@ class Reading:
     """What an image said: the payload, and how many of its `coded_bytes` were wrong and have been corrected.
 
     `limit`: how many wrong bytes the code mends without knowing which; the distance of `corrected` to it is the margin."""
+
     payload: bytes
     corrected: int
     coded_bytes: int
     limit: int
+
 
 def _promised(image: np.ndarray, codes=None) -> Reading | None:
     "Reading of a mark with a promise, or None."
     found = _read_promised(image, codes)
     return Reading(*found) if found else None
 
+
 def _networks(image: np.ndarray, model) -> Reading | None:
     "Reading of a network's mark, or None; `model` None: of each in `MODELS`."
     code = _code(*image.shape)
     for one in (MODELS if model is None else (model,)) if code.capacity else ():
-        try: answer = _decode(code, _soft(_model(one), image))
-        except DecodingError: continue
-        if answer.payload: return Reading(answer.payload, len(answer.corrected), code.coded_bits // 8, sum((n - k) // 2 for n, k in code.words))
+        try:
+            answer = _decode(code, _soft(_model(one), image))
+        except DecodingError:
+            continue
+        if answer.payload:
+            return Reading(
+                answer.payload,
+                len(answer.corrected),
+                code.coded_bits // 8,
+                sum((n - k) // 2 for n, k in code.words),
+            )
     return None
+
 
 def read(image: np.ndarray, model=None) -> Reading:
     """The payload of a uint8 image (H, W), H, W >= 8, with the number of corrected bytes.
@@ -183,48 +257,77 @@ def read(image: np.ndarray, model=None) -> Reading:
     A mark with a promise is tried first, then the networks in `MODELS`. `model`: a name, the path of a .safetensors file, or a network: only
     that one. Raises `NoWatermarkError` when nothing can be read, `ValueError` for another kind of image."""
     image = _gray8(image)
-    if answer := _promised(image) or _networks(image, model): return answer
+    if answer := _promised(image) or _networks(image, model):
+        return answer
     H, W = image.shape
-    raise NoWatermarkError("no watermark can be read: " + ("the image has none, or it is too damaged, or cropped, shifted or resized" if capacity(H, W, PROMISES[0])
-                                                           else f"a {H}x{W} image is too small to carry one"))
+    raise NoWatermarkError(
+        "no watermark can be read: "
+        + (
+            "the image has none, or it is too damaged, or cropped, shifted or resized"
+            if capacity(H, W, PROMISES[0])
+            else f"a {H}x{W} image is too small to carry one"
+        )
+    )
+
 
 def extract(image: np.ndarray, model=None) -> bytes:
     "The payload of a uint8 image (H, W); `NoWatermarkError` when nothing can be read. Arguments as in `read`."
     return read(image, model).payload
 
 # %% ../nbs/12_watermark.ipynb #6eea6bb9
-_STRONGER = (1., 1.25, 1.5, 2.)   # factors on `strength`, tried in turn
+_STRONGER = (1.0, 1.25, 1.5, 2.0)  # factors on `strength`, tried in turn
+
 
 def _write(net, cover: np.ndarray, bits: np.ndarray, strength: float) -> np.ndarray:
     "The rounded stego image, uint8 (H, W)."
     import torch
     from cinn_nb.network import round_stego
+
     device = next(net.parameters()).device
     with torch.no_grad():
         x = torch.tensor(cover, dtype=torch.float32, device=device)[None, None]
-        return round_stego(net.embed(x, torch.tensor(bits, device=device)[None], strength))[0, 0].cpu().numpy()
+        return (
+            round_stego(net.embed(x, torch.tensor(bits, device=device)[None], strength))[0, 0].cpu().numpy()
+        )
+
 
 def _embed_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray:
     "The stego image with a promise, confirmed by real files; `EmbedError` if there is none."
     from cinn_nb.informed import SurvivalError, search
     from cinn_nb.jpeg import jpeg_file
     from cinn_nb.metrics import psnr
+
     for room, (n, checks) in product((False, True), _lengths(payload, *cover.shape)):
-        try: stego, _ = search(cover, _word(payload, n, checks), _layout(n, *cover.shape, survive), checks // 2, room)
-        except SurvivalError as error: failure = error
-        else: break
+        try:
+            stego, _ = search(
+                cover, _word(payload, n, checks), _layout(n, *cover.shape, survive), checks // 2, room
+            )
+        except SurvivalError as error:
+            failure = error
+        else:
+            break
     else:
-        raise EmbedError(f"this image cannot carry the payload through every JPEG quality from {survive} to 100 ({failure}); promise less: "
-                         f"a higher `survive`, or a shorter payload") from failure
+        raise EmbedError(
+            f"this image cannot carry the payload through every JPEG quality from {survive} to 100 ({failure}); promise less: "
+            f"a higher `survive`, or a shorter payload"
+        ) from failure
     if (quality := psnr(cover, stego)) < FLOOR:
-        raise EmbedError(f"to carry the payload through every JPEG quality from {survive} to 100, this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the "
-                         f"least allowed; promise less: a higher `survive`, or a shorter payload")
+        raise EmbedError(
+            f"to carry the payload through every JPEG quality from {survive} to 100, this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the "
+            f"least allowed; promise less: a higher `survive`, or a shorter payload"
+        )
     for received in (stego, *(jpeg_file(stego, q) for q in range(survive, 101))):
         found = _read_promised(received, [(n, checks)], (survive,))
-        if not found or found[0] != payload: raise EmbedError(f"a real JPEG file at a quality from {survive} to 100 contradicts the simulator; nothing is promised")
+        if not found or found[0] != payload:
+            raise EmbedError(
+                f"a real JPEG file at a quality from {survive} to 100 contradicts the simulator; nothing is promised"
+            )
     return stego
 
-def embed(image: np.ndarray, payload: bytes, model="cinn", strength: float = 1., survive: int | None = None) -> np.ndarray:
+
+def embed(
+    image: np.ndarray, payload: bytes, model="cinn", strength: float = 1.0, survive: int | None = None
+) -> np.ndarray:
     """The stego image, uint8 (H, W), of a cover uint8 (H, W) with H, W >= 8 and a payload of 1 to `capacity(H, W, survive)` bytes.
 
     `survive`, one of 10, 30, 50, 70: an image of which every JPEG file of that quality or a higher one has been read back, at `FLOOR` dB
@@ -234,21 +337,33 @@ def embed(image: np.ndarray, payload: bytes, model="cinn", strength: float = 1.,
     more robust. The result has been read back; where that failed, the strength was raised, up to twofold. Raises
     `EmbedError` if the payload does not fit or the image cannot carry it, `ValueError` for other bad input."""
     cover = _gray8(image)
-    if survive not in (None, *PROMISES): raise ValueError(f"survive is {survive!r}; a promise can be made for {', '.join(map(str, PROMISES))}")
+    if survive not in (None, *PROMISES):
+        raise ValueError(f"survive is {survive!r}; a promise can be made for {', '.join(map(str, PROMISES))}")
     payload = _check_payload(payload, *cover.shape, survive)
-    if survive is not None: return _embed_promised(cover, payload, survive)
+    if survive is not None:
+        return _embed_promised(cover, payload, survive)
     if not (0 < strength < math.inf):
-        raise ValueError(f"strength is {strength}; it must be a positive number, 1 is what the model was trained for")
+        raise ValueError(
+            f"strength is {strength}; it must be a positive number, 1 is what the model was trained for"
+        )
     net = _model(model)
     code = _code(*cover.shape)
     for factor in _STRONGER:
         stego = _write(net, cover, code.encode(payload), strength * factor)
         try:
-            if _decode(code, _soft(net, stego), erase=False).payload == payload: return stego
-        except DecodingError: pass
+            if _decode(code, _soft(net, stego), erase=False).payload == payload:
+                return stego
+        except DecodingError:
+            pass
     flat = np.mean((cover == 0) | (cover == 255))
-    why = f"{flat:.0%} of its pixels are 0 or 255, where a mark is clipped" if strength >= 1 else f"strength {strength:g} is faint, 1 is normal"
-    raise EmbedError(f"this image cannot carry the payload: not even the undamaged stego image can be read at strength {strength * factor:g}; {why}")
+    why = (
+        f"{flat:.0%} of its pixels are 0 or 255, where a mark is clipped"
+        if strength >= 1
+        else f"strength {strength:g} is faint, 1 is normal"
+    )
+    raise EmbedError(
+        f"this image cannot carry the payload: not even the undamaged stego image can be read at strength {strength * factor:g}; {why}"
+    )
 
 # %% ../nbs/12_watermark.ipynb #c14b2a5e
 @dataclass(frozen=True)
@@ -257,6 +372,7 @@ class Certificate:
 
     `quality`: the payload is read at this quality and every higher one. `margin`: how many more bytes could be wrong at the worst of them.
     `psnr`: in dB against the cover, None if that is not at hand. `encoder`: whose files."""
+
     payload: bytes
     quality: int
     margin: int
@@ -267,10 +383,13 @@ class Certificate:
         shown = "" if self.psnr is None else f"PSNR {self.psnr:.1f} dB; "
         return f"{shown}read back from JPEG files of every quality {self.quality}..100, {self.margin} wrong bytes to spare ({self.encoder})"
 
+
 def _encoder() -> str:
     from PIL import __version__ as version, features
+
     turbo = features.version("libjpeg_turbo")
     return f"Pillow {version}, {f'libjpeg-turbo {turbo}' if turbo else 'libjpeg ' + str(features.version('jpg'))}, standard tables, gray"
+
 
 def certify(image: np.ndarray, cover: np.ndarray | None = None, model=None) -> Certificate:
     """The certificate of a uint8 image (H, W): how far down its payload survives as a JPEG file, tried on real files from quality 100 on.
@@ -278,18 +397,26 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model=None) -> C
     `cover`: to state the PSNR. `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.jpeg import jpeg_file
     from cinn_nb.metrics import psnr
+
     image = _gray8(image)
     ways = [lambda file, one=one: _networks(file, one) for one in (MODELS if model is None else (model,))]
-    if whole := _promised(image): again = lambda file: _promised(file, [(whole.coded_bytes, 2*whole.limit)])
-    else: whole, again = next(((found, way) for way in ways if (found := way(image))), (None, None))
-    if whole is None: read(image, model)                                     # says why there is nothing
+    if whole := _promised(image):
+        again = lambda file: _promised(file, [(whole.coded_bytes, 2 * whole.limit)])
+    else:
+        whole, again = next(((found, way) for way in ways if (found := way(image))), (None, None))
+    if whole is None:
+        read(image, model)  # says why there is nothing
     dB = None if cover is None else float(psnr(_gray8(cover), image))
     lowest, margin = None, whole.limit
     for q in range(100, 0, -1):
         found = again(jpeg_file(image, q))
-        if not found or found.payload != whole.payload: break
+        if not found or found.payload != whole.payload:
+            break
         lowest, margin = q, min(margin, found.limit - found.corrected)
-    if lowest is None: raise NoWatermarkError("the payload is read from the image itself but not from its JPEG file at quality 100; there is nothing to certify")
+    if lowest is None:
+        raise NoWatermarkError(
+            "the payload is read from the image itself but not from its JPEG file at quality 100; there is nothing to certify"
+        )
     return Certificate(whole.payload, lowest, margin, dB, _encoder())
 
 # %% ../nbs/12_watermark.ipynb #b71362b9
@@ -298,54 +425,79 @@ def false_positives(images, model=None) -> tuple[int, list[bytes]]:
     tries, payloads = 0, []
     for image in images:
         tries += 1
-        try: payloads.append(extract(image, model))
-        except NoWatermarkError: pass
+        try:
+            payloads.append(extract(image, model))
+        except NoWatermarkError:
+            pass
     return tries, payloads
 
 # %% ../nbs/12_watermark.ipynb #df619d61
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
 
+
 def _check_in(path: Path) -> None:
-    if path.is_dir(): raise ValueError(f"{path} is a folder; give a file")
-    if not path.is_file(): raise ValueError(f"there is no file {path}")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give a file")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+
 
 def _check_out(path: Path, force: bool, sources: list[Path], suffixes: tuple[str, ...] | None = None) -> None:
     "`ValueError` unless `path` can be written: suffix, folder, none of the `sources`, not there yet (or `force`)."
     if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{path} must end in {', '.join(suffixes)}{'; other formats lose or may lose part of the mark' if suffixes == _LOSSLESS else ''}")
-    if path.is_dir(): raise ValueError(f"{path} is a folder; give a file name")
+        raise ValueError(
+            f"{path} must end in {', '.join(suffixes)}{'; other formats lose or may lose part of the mark' if suffixes == _LOSSLESS else ''}"
+        )
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give a file name")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     for source in sources:
         if path.resolve() == source.resolve() or path.exists() and os.path.samefile(path, source):
             raise ValueError(f"{path} is the input itself; give another name for the output")
-    if path.exists() and not force: raise ValueError(f"{path} exists; give another name, or --force to replace it")
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
 # %% ../nbs/12_watermark.ipynb #4df8b731
 def _read_gray(path: Path) -> np.ndarray:
     from cinn_nb.images import read_image
+
     image = read_image(path)
-    try: return _gray8(image)
-    except ValueError as error: raise ValueError(f"{path}: {error}") from error
+    try:
+        return _gray8(image)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
 
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: read, embed, write, report."
     _check_in(args.IN)
-    if args.file: _check_in(args.file)
-    _check_out(args.OUT, args.force, [args.IN] + [args.file]*bool(args.file), _LOSSLESS)
+    if args.file:
+        _check_in(args.file)
+    _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file), _LOSSLESS)
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
     cover = _read_gray(args.IN)
     from cinn_nb.images import write_image
     from cinn_nb.metrics import psnr
+
     try:
         stego = embed(cover, payload, strength=args.strength, survive=args.survive)
-        proof = f"; certificate: {certify(stego, cover)}" if args.survive else f", PSNR {psnr(cover, stego):.1f} dB"
-    except EmbedError as error: raise EmbedError(f"{args.IN}: {error}") from error
+        proof = (
+            f"; certificate: {certify(stego, cover)}"
+            if args.survive
+            else f", PSNR {psnr(cover, stego):.1f} dB"
+        )
+    except EmbedError as error:
+        raise EmbedError(f"{args.IN}: {error}") from error
     write_image(args.OUT, stego)
-    print(f"{args.OUT}: {len(payload)} of at most {capacity(*cover.shape, args.survive)} bytes embedded{proof}")
+    print(
+        f"{args.OUT}: {len(payload)} of at most {capacity(*cover.shape, args.survive)} bytes embedded{proof}"
+    )
+
 
 def _utf8(text: str) -> bytes:
-    try: return text.encode("utf-8")
+    try:
+        return text.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
 
@@ -353,24 +505,34 @@ def _utf8(text: str) -> bytes:
 def _run_extract(args: argparse.Namespace) -> None:
     "cinn extract: read, then print the payload or write it to a file."
     _check_in(args.IN)
-    if args.out: _check_out(args.out, args.force, [args.IN])
+    if args.out:
+        _check_out(args.out, args.force, [args.IN])
     image = _read_gray(args.IN)
-    try: payload = extract(image)
-    except NoWatermarkError as error: raise NoWatermarkError(f"{args.IN}: {error}") from error
+    try:
+        payload = extract(image)
+    except NoWatermarkError as error:
+        raise NoWatermarkError(f"{args.IN}: {error}") from error
     if args.out:
         from cinn_nb.core import atomic_path
-        with atomic_path(args.out) as tmp: tmp.write_bytes(payload)
+
+        with atomic_path(args.out) as tmp:
+            tmp.write_bytes(payload)
         print(f"{args.out}: {len(payload)} bytes")
-    else: print(payload.hex() if args.hex else _printable(payload))
+    else:
+        print(payload.hex() if args.hex else _printable(payload))
+
 
 def _printable(payload: bytes) -> str:
     "The payload as text; `ValueError` if it is not UTF-8, holds control codes, or the terminal cannot show it."
     try:
         text = payload.decode("utf-8")
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeError: text = "\0"
+    except UnicodeError:
+        text = "\0"
     if not all(c.isprintable() or c in "\n\t" for c in text):
-        raise ValueError(f"the payload ({len(payload)} bytes) is no text that can be shown; use --hex or --out FILE")
+        raise ValueError(
+            f"the payload ({len(payload)} bytes) is no text that can be shown; use --hex or --out FILE"
+        )
     return text
 
 # %% ../nbs/12_watermark.ipynb #371a6ff5
@@ -381,69 +543,102 @@ def _run_attack(args: argparse.Namespace) -> None:
     from cinn_nb.core import atomic_path
     from cinn_nb.images import write_image
     from cinn_nb.jpeg import jpeg_bytes, jpeg_file
+
     image = _read_gray(args.IN)
     data = jpeg_bytes(image, args.quality)
     if args.OUT.suffix.lower() in _JPEG:
-        with atomic_path(args.OUT) as tmp: tmp.write_bytes(data)
-    else: write_image(args.OUT, jpeg_file(image, args.quality))
-    print(f"{args.OUT}: JPEG at quality {args.quality}, {len(data)} bytes ({8*len(data)/image.size:.2f} bits per pixel)")
+        with atomic_path(args.OUT) as tmp:
+            tmp.write_bytes(data)
+    else:
+        write_image(args.OUT, jpeg_file(image, args.quality))
+    print(
+        f"{args.OUT}: JPEG at quality {args.quality}, {len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
+    )
+
 
 def _run_capacity(args: argparse.Namespace) -> None:
     "cinn capacity: how many bytes an image carries."
     _check_in(args.IN)
     image = _read_gray(args.IN)
     H, W = image.shape
-    print(f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, with --survive up to {capacity(H, W, PROMISES[0])}")
+    print(
+        f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, with --survive up to {capacity(H, W, PROMISES[0])}"
+    )
+
 
 def _run_certify(args: argparse.Namespace) -> None:
     "cinn certify: how far down the message survives as a JPEG file."
     _check_in(args.IN)
-    try: print(f"{args.IN}: {certify(_read_gray(args.IN))}")
-    except NoWatermarkError as error: raise NoWatermarkError(f"{args.IN}: {error}") from error
+    try:
+        print(f"{args.IN}: {certify(_read_gray(args.IN))}")
+    except NoWatermarkError as error:
+        raise NoWatermarkError(f"{args.IN}: {error}") from error
 
 # %% ../nbs/12_watermark.ipynb #0cfa486a
 class _Parser(argparse.ArgumentParser):
-    def error(self, message): raise ValueError(f"{message} (see {self.prog} --help)")
+    def error(self, message):
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
 
 def _quality(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
     return int(text)
 
+
 def _strength(text: str) -> float:
-    try: value = float(text)
-    except ValueError: value = 0.
-    if not 0 < value < math.inf: raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
 
 # %% ../nbs/12_watermark.ipynb #92d631f2
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="cinn",
-                     description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
-                     epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.")
+    parser = _Parser(
+        prog="cinn",
+        description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
+        epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.",
+    )
     parser.add_argument("--version", action="version", version=f"cinn {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
     def command(name, run, help, out=False):
         sub = commands.add_parser(name, help=help, description=help)
         sub.set_defaults(run=run)
         sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
-        if out: sub.add_argument("OUT", type=Path, help=out)
+        if out:
+            sub.add_argument("OUT", type=Path, help=out)
         if name not in ("capacity", "certify"):
             sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
         return sub
+
     add = command("embed", _run_embed, "hide a message in an image", "stego image: .png, .tif or .tiff")
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="the message, stored as UTF-8")
     what.add_argument("--file", type=Path, help="a file that holds the message")
     how = add.add_mutually_exclusive_group()
-    how.add_argument("--survive", type=int, choices=PROMISES, help="promise that every JPEG file from this quality on can be read")
-    how.add_argument("--strength", type=_strength, default=1., help="1 is normal, below fainter, above more robust")
+    how.add_argument(
+        "--survive",
+        type=int,
+        choices=PROMISES,
+        help="promise that every JPEG file from this quality on can be read",
+    )
+    how.add_argument(
+        "--strength", type=_strength, default=1.0, help="1 is normal, below fainter, above more robust"
+    )
     add = command("extract", _run_extract, "read the message of an image")
     how = add.add_mutually_exclusive_group()
     how.add_argument("--out", type=Path, help="write the message to this file")
     how.add_argument("--hex", action="store_true", help="print it as hexadecimal digits")
-    add = command("attack", _run_attack, "save an image as JPEG, to see whether a message survives",
-                  ".jpg: the JPEG file; .png or .tif: its decoded pixels")
+    add = command(
+        "attack",
+        _run_attack,
+        "save an image as JPEG, to see whether a message survives",
+        ".jpg: the JPEG file; .png or .tif: its decoded pixels",
+    )
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
     command("capacity", _run_capacity, "say how many bytes an image carries")
     command("certify", _run_certify, "say down to which JPEG quality the message of an image survives")

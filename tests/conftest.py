@@ -1,4 +1,5 @@
 """What the rules below share: the checkout, its files, its notebooks, and the commands of the environment that runs the tests."""
+
 import json
 import os
 import subprocess
@@ -14,40 +15,77 @@ BIN = Path(sys.executable).parent
 def source_files() -> list[Path]:
     "All files that git tracks or would add; without git, all but what is made by a build or a run."
     try:
-        names = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                               capture_output=True, check=True).stdout.decode().split("\0")
+        names = (
+            subprocess.run(
+                ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                capture_output=True,
+                check=True,
+            )
+            .stdout.decode()
+            .split("\0")
+        )
         found = [ROOT / name for name in names if name]
     except (OSError, subprocess.CalledProcessError):
-        skip = {".git", ".venv", "runs", "build", "dist", ".snakemake", "__pycache__", "cinn_nb.egg-info", ".ipynb_checkpoints"}
+        skip = {
+            ".git",
+            ".venv",
+            "runs",
+            "build",
+            "dist",
+            ".snakemake",
+            "__pycache__",
+            "cinn_nb.egg-info",
+            ".ipynb_checkpoints",
+        }
         found = [path for path in ROOT.rglob("*") if not skip & set(path.relative_to(ROOT).parts)]
     return sorted(path for path in found if path.is_file())
 
 
-def notebooks() -> list[Path]: return sorted((ROOT / "nbs").glob("*.ipynb"))
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "nbs").glob("*.ipynb"))
 
 
-def cells(path: Path) -> list[dict]: return json.loads(path.read_text(encoding="utf-8"))["cells"]
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
 
 
 def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
     "Run a command of this environment as a user would; the result holds exit status and text."
     clean = {key: value for key, value in os.environ.items() if key not in ("CINN_DATA", "IN_TEST")}
     path = f"{BIN}{os.pathsep}{clean.get('PATH', '')}"
-    return subprocess.run([str(BIN / name), *map(str, args)], cwd=cwd, env={**clean, "PATH": path, "OMP_NUM_THREADS": "1", **env},
-                          capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [str(BIN / name), *map(str, args)],
+        cwd=cwd,
+        env={**clean, "PATH": path, "OMP_NUM_THREADS": "1", **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = "A question.") -> Path:
     "Write a notebook: a line of prose, a `parameters` cell if given, then code cells."
-    code = lambda i, source, tags: dict(cell_type="code", id=f"c{i}", metadata={"tags": tags} if tags else {}, source=source, outputs=[], execution_count=None)
+    code = lambda i, source, tags: dict(
+        cell_type="code",
+        id=f"c{i}",
+        metadata={"tags": tags} if tags else {},
+        source=source,
+        outputs=[],
+        execution_count=None,
+    )
     made = [dict(cell_type="markdown", id="m", metadata={}, source=prose)]
-    if parameters: made.append(code("p", parameters, ["parameters"]))
+    if parameters:
+        made.append(code("p", parameters, ["parameters"]))
     made += [code(i, source, []) for i, source in enumerate(sources)]
     spec = dict(name="python3", display_name="python3", language="python")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(dict(cells=made, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5)), encoding="utf-8")
+    path.write_text(
+        json.dumps(dict(cells=made, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5)),
+        encoding="utf-8",
+    )
     return path
 
 
 @pytest.fixture
-def root() -> Path: return ROOT
+def root() -> Path:
+    return ROOT

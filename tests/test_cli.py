@@ -1,4 +1,5 @@
 """The command `cinn` as a subprocess: what it does, what it refuses, and what it leaves on the disk."""
+
 import configparser
 import hashlib
 import json
@@ -31,10 +32,18 @@ print(json.dumps(answers))
 
 def python(code: str, *args: str, cwd: Path) -> subprocess.CompletedProcess:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run([sys.executable, "-c", code, *args], cwd=cwd, env=env, capture_output=True, encoding="utf-8", timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", code, *args],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
 
 
-def cinn(*args: str, cwd: Path) -> subprocess.CompletedProcess: return python(ONE, *args, cwd=cwd)
+def cinn(*args: str, cwd: Path) -> subprocess.CompletedProcess:
+    return python(ONE, *args, cwd=cwd)
 
 
 def cinn_many(*lines: list[str], cwd: Path) -> list[tuple[int, str, str]]:
@@ -45,26 +54,31 @@ def cinn_many(*lines: list[str], cwd: Path) -> list[tuple[int, str, str]]:
 
 def contents(folder: Path) -> dict[str, str]:
     "Every file of a folder, hidden ones too, with its hash."
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
 
 
 def refused(status: int, out: str, err: str, *fragments: str, expected: int = 2) -> None:
     "One line on standard error that says what is wrong, nothing else, and the right exit status."
     assert (status, out) == (expected, ""), (out, err)
     assert re.fullmatch(r"cinn: [^\n]+\n", err), err
-    for fragment in fragments: assert fragment in err, err
+    for fragment in fragments:
+        assert fragment in err, err
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     "A folder with one good image and several that must be refused."
     y, x = np.mgrid[:256, :256]
-    scan = 120 + 60*np.sin(x/23)*np.cos(y/31) + np.random.default_rng(0).normal(0, 5, x.shape)
+    scan = 120 + 60 * np.sin(x / 23) * np.cos(y / 31) + np.random.default_rng(0).normal(0, 5, x.shape)
     scan = np.clip(scan, 0, 255).astype(np.uint8)
     Image.fromarray(scan).save(tmp_path / "scan.png")
     Image.fromarray(scan[:64, :64]).save(tmp_path / "small.png")
-    Image.fromarray(np.stack([scan]*3, 2)).save(tmp_path / "rgb.png")
-    Image.fromarray(scan.astype(np.uint16)*16).save(tmp_path / "deep.png")
+    Image.fromarray(np.stack([scan] * 3, 2)).save(tmp_path / "rgb.png")
+    Image.fromarray(scan.astype(np.uint16) * 16).save(tmp_path / "deep.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "scan.png").read_bytes()[:20000])
     (tmp_path / "note.txt").write_text("no image")
     (tmp_path / "there.png").write_bytes(b"somebody's work")
@@ -78,8 +92,8 @@ def test_embed_attack_extract(folder):
     said = re.fullmatch(r"marked\.png: 11 of at most 11 bytes embedded, PSNR ([\d.]+) dB\n", done.stdout)
     cover, stego = Image.open(folder / "scan.png"), Image.open(folder / "marked.png")
     assert (stego.mode, stego.size, stego.format) == ("L", (256, 256), "PNG")
-    error = np.mean((np.asarray(stego, float) - np.asarray(cover))**2)
-    assert error > 0 and abs(float(said[1]) - 10*np.log10(255**2/error)) < .06 and float(said[1]) > 33
+    error = np.mean((np.asarray(stego, float) - np.asarray(cover)) ** 2)
+    assert error > 0 and abs(float(said[1]) - 10 * np.log10(255**2 / error)) < 0.06 and float(said[1]) > 33
     done = cinn("attack", "marked.png", "sent.jpg", "--quality", "90", cwd=folder)
     assert done.returncode == 0 and Image.open(folder / "sent.jpg").format == "JPEG", done.stderr
     done = cinn("extract", "sent.jpg", cwd=folder)
@@ -92,27 +106,50 @@ def test_files_bytes_and_other_formats(folder):
     message = bytes([0, 27, 255, 128, 10])
     (folder / "message").write_bytes(message)
     answers = cinn_many(
-        ["embed", "scan.png", "a.tif", "--file", "message", "--strength", "1.5"], ["extract", "a.tif", "--out", "copy"], ["extract", "a.tif", "--hex"],
-        ["extract", "a.tif"], ["extract", "a.tif", "--out", "copy"], ["attack", "a.tif", "b.png", "--quality", "95"], ["attack", "a.tif", "b.jpg", "--quality", "95"],
-        ["extract", "b.png", "--out", "copy", "--force"], ["embed", "scan.png", "there.png", "--text", "A", "--force"], ["extract", "there.png"],
-        ["capacity", "scan.png"], ["capacity", "small.png"], cwd=folder)
+        ["embed", "scan.png", "a.tif", "--file", "message", "--strength", "1.5"],
+        ["extract", "a.tif", "--out", "copy"],
+        ["extract", "a.tif", "--hex"],
+        ["extract", "a.tif"],
+        ["extract", "a.tif", "--out", "copy"],
+        ["attack", "a.tif", "b.png", "--quality", "95"],
+        ["attack", "a.tif", "b.jpg", "--quality", "95"],
+        ["extract", "b.png", "--out", "copy", "--force"],
+        ["embed", "scan.png", "there.png", "--text", "A", "--force"],
+        ["extract", "there.png"],
+        ["capacity", "scan.png"],
+        ["capacity", "small.png"],
+        cwd=folder,
+    )
     refused(*answers.pop(3), "5 bytes", "--hex", "--out")
     refused(*answers.pop(3), "copy exists", "--force")
-    assert [(status, err) for status, _, err in answers] == [(0, "")]*10
+    assert [(status, err) for status, _, err in answers] == [(0, "")] * 10
     said = [out for _, out, _ in answers]
-    assert said[2] == message.hex() + "\n" and said[7] == "A\n" and "up to 11 bytes" in said[8] and "up to 0 bytes" in said[9]
+    assert (
+        said[2] == message.hex() + "\n"
+        and said[7] == "A\n"
+        and "up to 11 bytes" in said[8]
+        and "up to 0 bytes" in said[9]
+    )
     assert (folder / "copy").read_bytes() == message
     assert np.array_equal(np.asarray(Image.open(folder / "b.png")), np.asarray(Image.open(folder / "b.jpg")))
 
 
 def test_a_promise_is_kept_by_real_files(folder):
-    answers = cinn_many(["embed", "scan.png", "sure.png", "--text", TEXT + ", longer", "--survive", "50"], ["certify", "sure.png"],
-                        *(["attack", "sure.png", f"{q}.jpg", "--quality", str(q)] for q in (50, 57, 100)),
-                        *(["extract", f"{q}.jpg"] for q in (50, 57, 100)), ["certify", "scan.png"], cwd=folder)
-    assert [status for status, *_ in answers] == [0]*8 + [1]
-    said = re.search(r"19 of at most 151 bytes embedded; certificate: PSNR ([\d.]+) dB; .* every quality (\d+)\.\.100", answers[0][1])
+    answers = cinn_many(
+        ["embed", "scan.png", "sure.png", "--text", TEXT + ", longer", "--survive", "50"],
+        ["certify", "sure.png"],
+        *(["attack", "sure.png", f"{q}.jpg", "--quality", str(q)] for q in (50, 57, 100)),
+        *(["extract", f"{q}.jpg"] for q in (50, 57, 100)),
+        ["certify", "scan.png"],
+        cwd=folder,
+    )
+    assert [status for status, *_ in answers] == [0] * 8 + [1]
+    said = re.search(
+        r"19 of at most 151 bytes embedded; certificate: PSNR ([\d.]+) dB; .* every quality (\d+)\.\.100",
+        answers[0][1],
+    )
     assert said and float(said[1]) > 52 and int(said[2]) <= 50 and f"{said[2]}..100" in answers[1][1]
-    assert [out for _, out, _ in answers[5:8]] == [TEXT + ", longer\n"]*3
+    assert [out for _, out, _ in answers[5:8]] == [TEXT + ", longer\n"] * 3
 
 
 EMBED = ["embed", "scan.png", "new.png", "--text", "A"]
@@ -122,14 +159,30 @@ WRONG_USE = {
     "wrong path of the message": ([*EMBED[:3], "--file", "nowhere.txt"], "no file nowhere.txt"),
     "IN is a folder": (["extract", "."], "is a folder"),
     "OUT exists": (["embed", "scan.png", "there.png", "--text", "A"], "there.png exists", "--force"),
-    "OUT exists, attack": (["attack", "scan.png", "there.png", "--quality", "50"], "there.png exists", "--force"),
-    "OUT is lossy": (["embed", "scan.png", "new.jpg", "--text", "A"], "new.jpg must end in .png, .tif, .tiff"),
+    "OUT exists, attack": (
+        ["attack", "scan.png", "there.png", "--quality", "50"],
+        "there.png exists",
+        "--force",
+    ),
+    "OUT is lossy": (
+        ["embed", "scan.png", "new.jpg", "--text", "A"],
+        "new.jpg must end in .png, .tif, .tiff",
+    ),
     "OUT has no suffix": (["embed", "scan.png", "new", "--text", "A"], "new must end in .png"),
-    "OUT is WebP, attack": (["attack", "scan.png", "new.webp", "--quality", "50"], "must end in .jpg, .jpeg, .png"),
+    "OUT is WebP, attack": (
+        ["attack", "scan.png", "new.webp", "--quality", "50"],
+        "must end in .jpg, .jpeg, .png",
+    ),
     "no folder for OUT": (["embed", "scan.png", "none/new.png", "--text", "A"], "no folder none"),
     "IN is OUT": (["embed", "scan.png", "./scan.png", "--text", "A", "--force"], "is the input itself"),
-    "message is OUT": (["embed", "scan.png", "there.png", "--file", "there.png", "--force"], "is the input itself"),
-    "quality 0": (["attack", "scan.png", "new.jpg", "--quality", "0"], "'0' is not a whole number from 1 to 100"),
+    "message is OUT": (
+        ["embed", "scan.png", "there.png", "--file", "there.png", "--force"],
+        "is the input itself",
+    ),
+    "quality 0": (
+        ["attack", "scan.png", "new.jpg", "--quality", "0"],
+        "'0' is not a whole number from 1 to 100",
+    ),
     "quality 101": (["attack", "scan.png", "new.jpg", "--quality", "101"], "from 1 to 100"),
     "no quality": (["attack", "scan.png", "new.jpg"], "--quality"),
     "no strength": ([*EMBED, "--strength", "nan"], "'nan' is not a positive number"),
@@ -155,14 +208,33 @@ def test_wrong_use_is_refused_before_torch_is_loaded(folder):
 
 
 WRONG_IMAGES = {
-    "payload too long": (["embed", "scan.png", "new.png", "--text", TEXT + "!"], "scan.png: the payload has 12 bytes", "256x256 image carries at most 11"),
+    "payload too long": (
+        ["embed", "scan.png", "new.png", "--text", TEXT + "!"],
+        "scan.png: the payload has 12 bytes",
+        "256x256 image carries at most 11",
+    ),
     "payload empty": (["embed", "scan.png", "new.png", "--text", ""], "payload is empty"),
-    "image too small": (["embed", "small.png", "new.png", "--text", "A"], "64x64 image is too small", "128x128"),
+    "image too small": (
+        ["embed", "small.png", "new.png", "--text", "A"],
+        "64x64 image is too small",
+        "128x128",
+    ),
     "truncated PNG": (["embed", "cut.png", "new.png", "--text", "A"], "cut.png cannot be read", "runcated"),
     "truncated PNG to read": (["extract", "cut.png"], "cut.png cannot be read"),
     "no image": (["embed", "note.txt", "new.png", "--text", "A"], "note.txt cannot be read as an image"),
-    "RGB": (["embed", "rgb.png", "new.png", "--text", "A"], "rgb.png: ", "colour is not supported yet", "gray"),
-    "16 bits": (["embed", "deep.png", "new.png", "--text", "A"], "deep.png: ", "uint16", "only 8 bits", "window"),
+    "RGB": (
+        ["embed", "rgb.png", "new.png", "--text", "A"],
+        "rgb.png: ",
+        "colour is not supported yet",
+        "gray",
+    ),
+    "16 bits": (
+        ["embed", "deep.png", "new.png", "--text", "A"],
+        "deep.png: ",
+        "uint16",
+        "only 8 bits",
+        "window",
+    ),
     "RGB to read": (["extract", "rgb.png"], "colour is not supported yet"),
     "16 bits to attack": (["attack", "deep.png", "new.jpg", "--quality", "50"], "only 8 bits"),
     "no mark": (["extract", "scan.png"], "scan.png: no watermark"),
@@ -180,7 +252,10 @@ def test_wrong_images_are_refused_and_leave_nothing(folder):
     assert contents(folder) == before
 
 
-@pytest.mark.parametrize("line, status", [(["extract", "scan.png"], 1), (["embed", "cut.png", "new.png", "--text", "A"], 2), (["extract"], 2)])
+@pytest.mark.parametrize(
+    "line, status",
+    [(["extract", "scan.png"], 1), (["embed", "cut.png", "new.png", "--text", "A"], 2), (["extract"], 2)],
+)
 def test_exit_status_reaches_the_shell(folder, line, status):
     done = cinn(*line, cwd=folder)
     refused(done.returncode, done.stdout, done.stderr, expected=status)
@@ -192,7 +267,8 @@ def test_version_and_the_installed_command(folder):
     version = f"cinn {settings['DEFAULT']['version']}\n"
     assert cinn("--version", cwd=folder).stdout == version
     assert "cinn=cinn_nb.watermark:main" in settings["DEFAULT"]["console_scripts"].split()
-    if not (BIN / "cinn").exists(): pytest.skip("the package is on the path but not installed here: no `cinn` beside python")
+    if not (BIN / "cinn").exists():
+        pytest.skip("the package is on the path but not installed here: no `cinn` beside python")
     assert command("cinn", "--version", cwd=folder).stdout == version
     done = command("cinn", "extract", "nowhere.png", cwd=folder)
     refused(done.returncode, done.stdout, done.stderr, "no file nowhere.png")

@@ -1,4 +1,5 @@
 """Rules that every notebook keeps."""
+
 import json
 import re
 import shutil
@@ -12,7 +13,8 @@ EXPERIMENTS = [nb for nb in notebooks() if re.match(r"[23]\d_", nb.name)]
 name = lambda nb: nb.name
 
 
-def tags(path) -> list[list[str]]: return [cell["metadata"].get("tags", []) for cell in cells(path)]
+def tags(path) -> list[list[str]]:
+    return [cell["metadata"].get("tags", []) for cell in cells(path)]
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +43,29 @@ def test_cleaning_changes_nothing_and_keeps_parameters_tags(copy):
     assert done.returncode == 0, done.stderr
     assert tags(probe) == [[], ["parameters"], []]
     assert [nb for nb, (had, _) in before.items() if tags(copy / "nbs" / nb) != had] == []
-    assert [nb for nb, (_, text) in before.items() if nb != probe.name and (copy / "nbs" / nb).read_text() != text] == [], "run `make prepare`"
+    assert [
+        nb for nb, (_, text) in before.items() if nb != probe.name and (copy / "nbs" / nb).read_text() != text
+    ] == [], "run `make prepare`"
     probe.unlink()
 
 
 def test_readme_is_the_front_page():
     index = ROOT / "nbs" / "index.ipynb"
-    if not index.exists(): pytest.skip("there is no nbs/index.ipynb yet")
+    if not index.exists():
+        pytest.skip("there is no nbs/index.ipynb yet")
     from cinn_nb.study import readme_from_index
+
     assert (ROOT / "README.md").read_text(encoding="utf-8") == readme_from_index(index), "run `make prepare`"
 
 
 def test_links_of_the_readme_lead_somewhere():
     readme = ROOT / "README.md"
-    if not readme.exists(): pytest.skip("there is no README.md yet")
+    if not readme.exists():
+        pytest.skip("there is no README.md yet")
     text = re.sub(r"^```.*?^```", "", readme.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = re.findall(r"\]\(\s*<?([^\s)>#]+)", text) + re.findall(r"""\b(?:src|href)=["']([^"'#]+)""", text)
+    targets = re.findall(r"\]\(\s*<?([^\s)>#]+)", text) + re.findall(
+        r"""\b(?:src|href)=["']([^"'#]+)""", text
+    )
     assert [t for t in targets if not re.match(r"[a-z][a-z0-9+.-]*:", t) and not (ROOT / t).exists()] == []
 
 
@@ -68,31 +77,50 @@ def test_every_notebook(nb):
     assert content["metadata"]["kernelspec"]["name"] == "python3"
     ids = [cell["id"] for cell in content["cells"]]
     assert len(ids) == len(set(ids))
-    errors = [i for i, cell in enumerate(content["cells"]) for o in cell.get("outputs", []) if o["output_type"] == "error"]
+    errors = [
+        i
+        for i, cell in enumerate(content["cells"])
+        for o in cell.get("outputs", [])
+        if o["output_type"] == "error"
+    ]
     assert errors == [], "it holds an error among its outputs"
 
 
 @pytest.mark.parametrize("nb", METHOD, ids=name)
 def test_method_notebooks_are_committed_executed(nb):
-    exported = [c for c in cells(nb) if c["cell_type"] == "code" and "".join(c["source"]).startswith("#| default_exp")]
+    exported = [
+        c for c in cells(nb) if c["cell_type"] == "code" and "".join(c["source"]).startswith("#| default_exp")
+    ]
     assert len(exported) == 1 and nb.stem.partition("_")[2] == "".join(exported[0]["source"]).split()[-1]
-    assert sum(bool(cell.get("outputs")) for cell in cells(nb)) >= 3, "no outputs: execute it before the commit"
+    assert sum(bool(cell.get("outputs")) for cell in cells(nb)) >= 3, (
+        "no outputs: execute it before the commit"
+    )
 
 
 @pytest.mark.parametrize("nb", EXPERIMENTS, ids=name)
 def test_experiments_are_committed_bare_and_take_the_common_parameters(nb):
-    assert [i for i, cell in enumerate(cells(nb)) if cell.get("outputs")] == [], "experiments are committed without outputs"
+    assert [i for i, cell in enumerate(cells(nb)) if cell.get("outputs")] == [], (
+        "experiments are committed without outputs"
+    )
     marked = [c for c in cells(nb) if "parameters" in c["metadata"].get("tags", [])]
     assert len(marked) == 1
     lines = "".join(marked[0]["source"]).splitlines()
-    assert [line for line in lines if line and not re.fullmatch(r"\w+: .+ = .+ # .+", line)] == [], "one annotated, commented line each"
+    assert [line for line in lines if line and not re.fullmatch(r"\w+: .+ = .+ # .+", line)] == [], (
+        "one annotated, commented line each"
+    )
     assert {"profile", "device", "seed"} <= {line.partition(":")[0] for line in lines}
-    assert not [c for c in cells(nb) if c["cell_type"] == "code" and re.search(r"^#\| *(export|default_exp)", "".join(c["source"]), re.MULTILINE)], "experiments export nothing"
+    assert not [
+        c
+        for c in cells(nb)
+        if c["cell_type"] == "code"
+        and re.search(r"^#\| *(export|default_exp)", "".join(c["source"]), re.MULTILINE)
+    ], "experiments export nothing"
 
 
 @pytest.mark.parametrize("nb", [nb for nb in notebooks() if nb.name[:2].isdigit()], ids=name)
 def test_notebooks_import_from_lower_numbers_only(nb):
     from cinn_nb.study import modules_of
+
     number = {other.stem.partition("_")[2]: int(other.name[:2]) for other in METHOD}
     used = [module.split(".")[1] for module in modules_of(nb, ROOT / "cinn_nb")]
     assert [module for module in used if number[module] >= int(nb.name[:2])] == []

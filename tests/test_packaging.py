@@ -1,4 +1,5 @@
 """settings.ini is the only source of what the package is and needs; everything else must agree with it."""
+
 import configparser
 import os
 import re
@@ -31,7 +32,11 @@ def pins(lines) -> dict[str, str]:
 
 
 def constraints() -> dict[str, str]:
-    return pins(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#"))
+    return pins(
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
 
 
 def environment() -> list[str]:
@@ -42,10 +47,19 @@ def environment() -> list[str]:
 
 
 def test_every_direct_dependency_is_pinned_within_its_range():
-    needs = [Requirement(need) for key, value in settings().items() if key.endswith("requirements") for need in value.split()]
+    needs = [
+        Requirement(need)
+        for key, value in settings().items()
+        if key.endswith("requirements")
+        for need in value.split()
+    ]
     pinned = constraints()
     assert {need.name for need in needs} == set(pinned)
-    assert [f"{need} but {pinned[need.name]} is pinned" for need in needs if not need.specifier.contains(pinned[need.name])] == []
+    assert [
+        f"{need} but {pinned[need.name]} is pinned"
+        for need in needs
+        if not need.specifier.contains(pinned[need.name])
+    ] == []
 
 
 def test_conda_and_pip_pins_agree():
@@ -84,8 +98,16 @@ def test_importing_every_module_needs_the_runtime_requirements_only():
 
 
 def test_the_study_module_is_light():
-    done = subprocess.run([sys.executable, "-c", "import sys, cinn_nb.study; print({'torch', 'numpy', 'papermill'} & set(sys.modules))"],
-                          cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, cinn_nb.study; print({'torch', 'numpy', 'papermill'} & set(sys.modules))",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout == "set()\n", done.stdout + done.stderr
 
 
@@ -93,12 +115,16 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     "Built in a copy, and without a README, which is generated and may not be there."
     tree = tmp_path / "tree"
     tree.mkdir()
-    for name in ("setup.py", "settings.ini", "MANIFEST.in", "LICENSE", "CITATION.cff", "constraints.txt"): shutil.copy(ROOT / name, tree)
-    for name in ("cinn_nb", "nbs", "tests"): shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "settings.ini", "MANIFEST.in", "LICENSE", "CITATION.cff", "constraints.txt"):
+        shutil.copy(ROOT / name, tree)
+    for name in ("cinn_nb", "nbs", "tests"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "cinn_nb" / "weights").mkdir(exist_ok=True)
     (tree / "cinn_nb" / "weights" / "probe.safetensors").write_bytes(b"probe")
     build = "from setuptools import build_meta as b; b.build_sdist('../out'); b.build_wheel('../out')"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", build], cwd=tree, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", build], cwd=tree, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     wheel = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl")))
     sdist = tarfile.open(next((tmp_path / "out").glob("*.tar.gz")))
@@ -111,7 +137,9 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
     assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "all"]
-    scripts = wheel.read(next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))).decode()
+    scripts = wheel.read(
+        next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    ).decode()
     assert "cinn = cinn_nb.watermark:main" in scripts and "cinn-run = cinn_nb.study:main" in scripts
 
 

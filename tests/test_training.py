@@ -1,4 +1,5 @@
 """A training run is a process: killed without warning, it goes on where its last checkpoint stands."""
+
 import csv
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def start(folder) -> subprocess.Popen:
 
 
 def without_times(folder) -> list[dict]:
-    with open(folder / "curve.csv") as f: return [{**row, "seconds": ""} for row in csv.DictReader(f)]
+    with open(folder / "curve.csv") as f:
+        return [{**row, "seconds": ""} for row in csv.DictReader(f)]
 
 
 def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path):
@@ -32,7 +34,12 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path):
     assert start(whole).wait(timeout=300) == 0
 
     run, deadline = start(broken), time.monotonic() + 300
-    while not (broken / "checkpoint.safetensors").exists() and run.poll() is None and time.monotonic() < deadline: time.sleep(.005)
+    while (
+        not (broken / "checkpoint.safetensors").exists()
+        and run.poll() is None
+        and time.monotonic() < deadline
+    ):
+        time.sleep(0.005)
     run.kill()
     assert run.wait() != 0, "the run was over before it could be killed"
     done = int(without_times(broken)[-1]["step"])
@@ -40,7 +47,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path):
 
     # as if the power had gone between the two files: the curve is one save ahead of the checkpoint
     rows = (broken / "curve.csv").read_text().splitlines()
-    (broken / "curve.csv").write_text("\n".join([*rows, rows[-1].replace(rows[-1].split(",")[0], str(done + 2), 1)]) + "\n")
+    (broken / "curve.csv").write_text(
+        "\n".join([*rows, rows[-1].replace(rows[-1].split(",")[0], str(done + 2), 1)]) + "\n"
+    )
 
     assert start(broken).wait(timeout=300) == 0
     assert (broken / "net.safetensors").read_bytes() == (whole / "net.safetensors").read_bytes()

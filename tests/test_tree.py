@@ -1,23 +1,52 @@
 """Nothing of anybody's machine stands in the repository."""
+
 import re
 
 from conftest import ROOT, source_files
 
 # Written in parts, so that this file does not match itself.
-FOLDERS = ["work/main", "work/shared", r"root/\w", r"tmp/\w", r"home/\w", r"Users/\w", r"private/var/", "opt/pypi", "opt/wheels"]
+FOLDERS = [
+    "work/main",
+    "work/shared",
+    r"root/\w",
+    r"tmp/\w",
+    r"home/\w",
+    r"Users/\w",
+    r"private/var/",
+    "opt/pypi",
+    "opt/wheels",
+]
 PATTERN = re.compile(rf"(?<![\w.~$-])/(?:{'|'.join(FOLDERS)})|[A-Z]:\\{'Users'}".encode())
-MIRROR = re.compile("|".join([r"extra-index" r"-url\s*=\s*\S", "art" "ifactory", "dev" "pi", r"pypi\.(?!org)[\w-]+\.\w+", r"mirrors?\." r"[\w-]+\.\w+", r"file:" r"///"]).encode(), re.IGNORECASE)
+MIRROR = re.compile(
+    "|".join(
+        [
+            r"extra-index" r"-url\s*=\s*\S",
+            "artifactory",
+            "devpi",
+            r"pypi\.(?!org)[\w-]+\.\w+",
+            r"mirrors?\." r"[\w-]+\.\w+",
+            r"file:" r"///",
+        ]
+    ).encode(),
+    re.IGNORECASE,
+)
 
 
 def found(pattern, data: bytes) -> list[str]:
-    return [data[max(0, m.start() - 20):m.end() + 20].decode(errors="replace") for m in pattern.finditer(data)]
+    return [
+        data[max(0, m.start() - 20) : m.end() + 20].decode(errors="replace") for m in pattern.finditer(data)
+    ]
 
 
 def test_the_patterns_find_what_they_should():
-    for bad in ("/root" "/x", '"/tmp' '/a', "in /home" "/ada/x", "/work" "/main/nbs", "C:\\" "Users\\ada"): assert found(PATTERN, bad.encode()), bad
-    for fine in ("https://x.org/tmp/a", "./tmp/x", "~/x", "/proc/cpuinfo", "network/main", "$TMP/x"): assert not found(PATTERN, fine.encode()), fine
-    for bad in ("https://pypi." "example.com/simple", "file:" "///srv/wheels"): assert found(MIRROR, bad.encode()), bad
-    for fine in ("https://pypi.org/simple", "https://download.pytorch.org/whl/cpu"): assert not found(MIRROR, fine.encode()), fine
+    for bad in ("/root/x", '"/tmp/a', "in /home/ada/x", "/work/main/nbs", "C:\\Users\\ada"):
+        assert found(PATTERN, bad.encode()), bad
+    for fine in ("https://x.org/tmp/a", "./tmp/x", "~/x", "/proc/cpuinfo", "network/main", "$TMP/x"):
+        assert not found(PATTERN, fine.encode()), fine
+    for bad in ("https://pypi.example.com/simple", "file:///srv/wheels"):
+        assert found(MIRROR, bad.encode()), bad
+    for fine in ("https://pypi.org/simple", "https://download.pytorch.org/whl/cpu"):
+        assert not found(MIRROR, fine.encode()), fine
 
 
 def test_no_machine_paths_and_no_mirror_hosts():
@@ -25,7 +54,8 @@ def test_no_machine_paths_and_no_mirror_hosts():
     for path in source_files():
         data = path.read_bytes()
         lines = found(PATTERN, data) + found(MIRROR, data)
-        if lines: hits[path.relative_to(ROOT).as_posix()] = lines[:3]
+        if lines:
+            hits[path.relative_to(ROOT).as_posix()] = lines[:3]
     assert hits == {}
 
 
