@@ -5,17 +5,16 @@
 # %% auto #0
 __all__ = ['MODES', 'SURROGATES', 'jpeg_bytes', 'jpeg_file', 'integer_dct', 'shift', 'to_blocks', 'from_blocks', 'forward_dct',
            'round_half_away', 'block_steps', 'inverse_dct', 'code_plane', 'to_ycc', 'to_rgb', 'chroma_down',
-           'chroma_up', 'jpeg_reference', 'straight_through', 'to_8bit', 'jpeg', 'RandomJPEG']
+           'chroma_up', 'jpeg_reference', 'straight_through', 'to_8bit']
 
 # %% ../nbs/04_jpeg.ipynb #558c809c
 import io
 import math
-from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from .dct import CHROMA_TABLE, LUMA_TABLE, ZIGZAG, dct_matrix, quality_table
 
 # %% ../nbs/04_jpeg.ipynb #8be9ddaf
@@ -278,56 +277,6 @@ def jpeg_reference(
     c = torch.stack([code_plane(c[:, i], chroma, A=A) for i in (0, 1)], 1)
     return to_rgb(y, chroma_up(c, subsampling, *x.shape[-2:]))
 
-# %% ../nbs/04_jpeg.ipynb #eee56242
-@lru_cache(maxsize=8)
-def _matrices(dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-    "The four passes as matrices: row passes act on two neighbouring blocks at once, from the right."
-
-    def split(M, bits):
-        high = np.floor(M / 128 + 0.5)
-        return high / 2.0 ** (bits - 7), (M - 128 * high) / 128
-
-    pair = lambda M: np.kron(np.eye(2), M.T)
-    A = integer_dct()
-    bias = np.tile([0.5 - 4096] + [0.5] * 7, 2)  # the level shift of 128 reaches DC only: 8 * 128 * 2**2
-    lift = [1024.125] + [0.125] * 7  # in the first row: 128 in every pixel, 1/2 in every sum of a column
-    parts = {
-        "rows": pair(A / 2**11),
-        "bias": bias,
-        "lift": lift,
-        "orthonormal": dct_matrix(),
-        "pair": pair(dct_matrix()),
-    }
-    parts["columns_high"], parts["columns_low"] = split(A, 15)
-    parts["icolumns_high"], parts["icolumns_low"] = split(A.T, 11)
-    parts["irows_high"], parts["irows_low"] = (pair(M) for M in split(A.T, 18))
-    return {name: torch.tensor(M, dtype=dtype, device=device) for name, M in parts.items()}
-
-# %% ../nbs/04_jpeg.ipynb #fc41d6c9
-def _tile(steps: Tensor, W: int) -> Tensor:
-    "Steps (n, 8, 8) beside each other for a row of blocks: (n, 1, 8, W)."
-    return steps.repeat(1, 1, W // 8)[:, None]
-
-
-def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
-    """Steps 1 to 4 without the clamp, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
-
-    `steps` T and `factors` (1+2**-16)/(8T): tiled, (n, 1, 8, W). `y`, `C`, and `r` for the inverse's columns: contiguous
-    (n, H/8, 8, W) to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
-    m, rows = _matrices(x.dtype, x.device), y.shape[0] * y.shape[1]
-    column = lambda name: m[name].expand(rows, 8, 8)
-    yc, Cc, rc = (t.view(rows, 8, -1) for t in (y, C, r))  # one row of blocks each, for column passes
-    yr, rr = y.view(-1, 16), r.view(-1, 16)  # two rows of two neighbouring blocks, for row passes
-    torch.mm(x.reshape(-1, 16), m["rows"], out=yr).add_(m["bias"]).floor_()
-    torch.bmm(column("columns_low"), yc, out=Cc).add_(128.0).floor_()
-    Cc.baddbmm_(column("columns_high"), yc, beta=2**-8).floor_()
-    torch.mul(C, factors, out=y).round_().mul_(steps)
-    y[:, :, 0] += m["lift"].repeat(y.shape[-1] // 8)
-    torch.bmm(column("icolumns_low"), yc, out=rc).floor_()
-    rc.baddbmm_(column("icolumns_high"), yc, beta=2**-4).floor_()
-    torch.mm(rr, m["irows_low"], out=yr).add_(1024.0).floor_()
-    yr.addmm_(rr, m["irows_high"], beta=2**-11).floor_()
-
 # %% ../nbs/04_jpeg.ipynb #02a99580
 def straight_through(x: Tensor, value: Tensor) -> Tensor:
     "`value` on the way forward, the gradient of `x` on the way back (Bengio et al. 2013)."
@@ -357,195 +306,3 @@ SURROGATES = {  # name: derivative of the pretended rounding at z = c/T, for a s
     "cosine": lambda z, T: 1 - torch.cos(2 * math.pi * z),
     "noise-matched": _noise_matched,
 }
-
-# %% ../nbs/04_jpeg.ipynb #017162db
-_CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU
-
-
-def _chunk_size(x: Tensor) -> int:
-    "How many of the images or planes x (n, ..., H, W) make `_CHUNK` pixels; all of them on a GPU."
-    return max(1, _CHUNK // (x.shape[-2] * x.shape[-1])) if x.device.type == "cpu" else len(x)
-
-
-class _Plane(torch.autograd.Function):
-    "Exact steps 1 to 4 forward; mask, orthonormal DCT, surrogate, inverse DCT backward. x (n, H, W), T (n, 8, 8)."
-
-    @staticmethod
-    def forward(ctx, x, T, surrogate):
-        (n, H, W), size = x.shape, _chunk_size(x)
-        buffer = lambda count: x.new_empty(count, H // 8, 8, W)
-        ctx.surrogate = surrogate
-        mask = (
-            x.new_empty(x.shape) if ctx.needs_input_grad[0] else None
-        )  # 0 where the decoder clamps, 1 elsewhere
-        keep = buffer(n) if mask is not None and surrogate != "straight-through" else None
-        out, spare_y, spare_r = x.new_empty(x.shape), buffer(min(size, n)), buffer(min(size, n))
-        steps, factors = _tile(T, W), _tile((1 + 2**-16) / (8 * T), W)
-        for i in range(0, n, size):
-            s = slice(i, i + size)
-            y, r = (spare[: n - i] for spare in (spare_y, spare_r))
-            _passes(x[s], steps[s], factors[s], y, r if keep is None else keep[s], r)
-            torch.clamp(y.view(-1, H, W), 0, 255, out=out[s])
-            if mask is not None:
-                torch.eq(y.view(-1, H, W), out[s], out=mask[s])
-        ctx.save_for_backward(mask, keep, T)
-        return out
-
-    @staticmethod
-    def backward(ctx, g):
-        mask, C, T = ctx.saved_tensors
-        if C is None:
-            return g * mask, None, None
-        m, out, W = _matrices(g.dtype, g.device), g.new_empty(g.shape), g.shape[-1]
-        for s in (slice(i, i + _chunk_size(g)) for i in range(0, len(g), _chunk_size(g))):
-            rows = m["orthonormal"].expand(C[s].shape[0] * C.shape[1], 8, 8)
-            c = (g[s] * mask[s]).view(-1, 16) @ m["pair"]
-            c = torch.bmm(rows, c.view(len(rows), 8, W)).view_as(C[s])
-            c *= SURROGATES[ctx.surrogate](C[s] / _tile(8 * T[s], W), _tile(T[s], W))
-            c = torch.bmm(rows.mT, c.view(len(rows), 8, W))
-            torch.mm(c.view(-1, 16), m["pair"].T, out=out[s].view(-1, 16))
-        return out, None, None
-
-
-def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
-    "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8)."
-    n, channels, H, W = x.shape
-    if H % 8 or W % 16:
-        x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
-    strips = math.gcd(
-        x.shape[2] // 8, max(1, x[0, 0].numel() // _CHUNK)
-    )  # a large plane is cut in strips of block rows
-    T = T.repeat_interleave(channels * strips, 0) if channels * strips > 1 else T
-    y = _Plane.apply(x.reshape(len(T), -1, x.shape[3]), T, surrogate).view(x.shape)
-    return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
-
-# %% ../nbs/04_jpeg.ipynb #e22cf5e5
-def _exact_float(x: Tensor) -> torch.dtype:
-    return (
-        torch.float32
-        if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
-        else torch.float64
-    )
-
-
-def _colour(
-    x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None
-) -> Tensor:
-    y, c = to_ycc(x).split((1, 2), 1)
-    c = _plane(chroma_down(c, subsampling), chroma, surrogate)
-    return to_rgb(_plane(y, luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]), out)
-
-
-def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "noise-matched") -> Tensor:
-    "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
-    with torch.autocast(x.device.type, enabled=False):
-        work = x.to(_exact_float(x))
-        luma = block_steps(quality).to(work)
-        if subsampling == "gray":
-            return _plane(work, luma, surrogate).to(x.dtype)
-        chroma, size = block_steps(quality, CHROMA_TABLE).to(work), _chunk_size(x)
-        graph = torch.is_grad_enabled() and x.requires_grad
-        outs = (
-            [None] * len(x)
-            if graph
-            else torch.empty_like(work, memory_format=torch.contiguous_format).split(size)
-        )
-        parts = [
-            _colour(part, T, U, subsampling, surrogate, out)
-            for part, T, U, out in zip(work.split(size), luma.split(size), chroma.split(size), outs)
-        ]
-        return (torch.cat(parts) if graph else outs[0]._base).to(x.dtype)
-
-# %% ../nbs/04_jpeg.ipynb #cc683790
-def _check_input(x: Tensor, subsampling: str) -> None:
-    channels = 1 if subsampling == "gray" else 3
-    if (
-        not isinstance(x, Tensor)
-        or not x.is_floating_point()
-        or x.ndim != 4
-        or x.shape[1] != channels
-        or 0 in x.shape
-    ):
-        what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(
-            f"x is {what}; for subsampling {subsampling!r} it must be float (B, {channels}, H, W), not empty"
-        )
-    for part in x.detach().split(_chunk_size(x)):
-        low, high = part.aminmax()
-        if not (0 <= low and high <= 255 and part.frac().amax() == 0):  # NaN fails the first comparison
-            wrong = part[~(part == part.clamp(0, 255).round())][0].item()
-            raise ValueError(f"x holds {wrong:g}; it must hold integers from 0 to 255: apply to_8bit first")
-
-
-def _check_qualities(quality: int | Tensor, count: int) -> Tensor:
-    q = torch.as_tensor(quality).detach().cpu()
-    if q.is_floating_point() or q.dtype == torch.bool or q.is_complex() or q.ndim > 1:
-        raise ValueError(
-            f"quality is {quality!r}; it must be an integer from 1 (coarsest) to 100, or an integer tensor (B,) of them"
-        )
-    if q.ndim == 1 and len(q) != count:
-        raise ValueError(f"quality has {len(q)} values for {count} images; give one, or one for each")
-    wrong = q[(q < 1) | (q > 100)]
-    if wrong.numel():
-        raise ValueError(
-            f"quality is {wrong.flatten()[0].item()}; it must be an integer from 1 (coarsest) to 100"
-        )
-    return q.long().expand(count)
-
-
-def jpeg(
-    x: Tensor, quality: int | Tensor, subsampling: str = "gray", surrogate: str = "noise-matched"
-) -> Tensor:
-    """Encode and decode `x` at `quality`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
-
-    `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integer-valued 0..255, any H and W.
-    `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the derivative of the
-    quantiser's rounding; all other roundings are straight-through. Returns the decoded images, same shape and dtype.
-    Raises `ValueError` on anything else."""
-    if subsampling not in MODES:
-        raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
-    if surrogate not in SURROGATES:
-        raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
-    _check_input(x, subsampling)
-    return _jpeg(x, _check_qualities(quality, len(x)), subsampling, surrogate)
-
-# %% ../nbs/04_jpeg.ipynb #8215553d
-class RandomJPEG(nn.Module):
-    """Attack layer: 8-bit rounding, then exact JPEG at a random quality per sample, `low`..`high` inclusive.
-
-    With `anchor`, every second sample is attacked at that quality. `forward(x, generator)`: float (B, 1, H, W) in gray
-    levels, (B, 3, H, W) for a colour `subsampling`, to the same shape; the quality is drawn from `generator` (on the CPU)."""
-
-    def __init__(
-        self,
-        low: int = 50,
-        high: int = 100,
-        anchor: int | None = None,
-        subsampling: str = "gray",
-        surrogate: str = "noise-matched",
-    ):
-        super().__init__()
-        if not 1 <= low <= high <= 100:
-            raise ValueError(f"qualities {low}..{high}; need 1 <= low <= high <= 100")
-        if subsampling not in MODES:
-            raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
-        if surrogate not in SURROGATES:
-            raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
-        self.low, self.high, self.anchor = low, high, None if anchor is None else _check_quality(anchor)
-        self.subsampling, self.surrogate = subsampling, surrogate
-
-    def qualities(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        "Draw `count` qualities, int64 (count,)."
-        q = torch.randint(self.low, self.high + 1, (count,), generator=generator)
-        if self.anchor is not None:
-            q[::2] = self.anchor
-        return q
-
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return _jpeg(
-                to_8bit(x.float()), self.qualities(len(x), generator), self.subsampling, self.surrogate
-            )
-
-    def extra_repr(self) -> str:
-        return f"low={self.low}, high={self.high}, anchor={self.anchor}, subsampling={self.subsampling!r}, surrogate={self.surrogate!r}"

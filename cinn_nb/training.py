@@ -22,9 +22,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from .core import atomic_path, pick_device, progress
-from .images import random_crops
-from .jpeg import RandomJPEG
-from .network import CINN, Config, LatticeCINN, coded_bits
+from .dataset import random_crops
+from .jpeg_fast import RandomJPEG
+from .network import CINN, Config, coded_bits
+from .lattice_network import LatticeCINN
 
 # %% ../nbs/09_training.ipynb #7e61cdf7
 def message_loss(soft: Tensor, bits: Tensor) -> Tensor:

@@ -4,20 +4,16 @@
 
 # %% auto #0
 __all__ = ['PROMISES', 'CHECKS', 'FLOOR', 'MODELS', 'capacity', 'EmbedError', 'NoWatermarkError', 'Reading', 'read', 'extract',
-           'embed', 'Certificate', 'certify', 'false_positives', 'main']
+           'embed', 'Certificate', 'certify', 'false_positives']
 
 # %% ../nbs/12_watermark.ipynb #e8f06db5
-import argparse
 import math
-import os
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, product
 from operator import itemgetter
 from pathlib import Path
 import numpy as np
-from . import __version__
 from cinn_nb.reed_solomon import (
     Decoded,
     DecodingError,
@@ -127,7 +123,8 @@ MODELS = ("cinn", "lattice")  # networks that a reader tries
 
 def _model(model):
     "A network: by name (kept after the first time), by path of a .safetensors file, or itself."
-    from cinn_nb.network import CINN, LatticeCINN, load
+    from cinn_nb.network import CINN, load
+    from cinn_nb.lattice_network import LatticeCINN
 
     if isinstance(model, (CINN, LatticeCINN)):
         return model
@@ -293,7 +290,7 @@ def _write(net, cover: np.ndarray, bits: np.ndarray, strength: float) -> np.ndar
 
 def _embed_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray:
     "The stego image with a promise, confirmed by real files; `EmbedError` if there is none."
-    from cinn_nb.informed import SurvivalError, search
+    from cinn_nb.search import SurvivalError, search
     from cinn_nb.jpeg import jpeg_file
     from cinn_nb.metrics import psnr
 
@@ -430,227 +427,3 @@ def false_positives(images, model=None) -> tuple[int, list[bytes]]:
         except NoWatermarkError:
             pass
     return tries, payloads
-
-# %% ../nbs/12_watermark.ipynb #df619d61
-_LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
-
-
-def _check_in(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give a file")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-
-
-def _check_out(path: Path, force: bool, sources: list[Path], suffixes: tuple[str, ...] | None = None) -> None:
-    "`ValueError` unless `path` can be written: suffix, folder, none of the `sources`, not there yet (or `force`)."
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(
-            f"{path} must end in {', '.join(suffixes)}{'; other formats lose or may lose part of the mark' if suffixes == _LOSSLESS else ''}"
-        )
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise ValueError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    for source in sources:
-        if path.resolve() == source.resolve() or path.exists() and os.path.samefile(path, source):
-            raise ValueError(f"{path} is the input itself; give another name for the output")
-    if path.exists() and not force:
-        raise ValueError(f"{path} exists; give another name, or --force to replace it")
-
-# %% ../nbs/12_watermark.ipynb #4df8b731
-def _read_gray(path: Path) -> np.ndarray:
-    from cinn_nb.images import read_image
-
-    image = read_image(path)
-    try:
-        return _gray8(image)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _run_embed(args: argparse.Namespace) -> None:
-    "cinn embed: read, embed, write, report."
-    _check_in(args.IN)
-    if args.file:
-        _check_in(args.file)
-    _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file), _LOSSLESS)
-    payload = args.file.read_bytes() if args.file else _utf8(args.text)
-    cover = _read_gray(args.IN)
-    from cinn_nb.images import write_image
-    from cinn_nb.metrics import psnr
-
-    try:
-        stego = embed(cover, payload, strength=args.strength, survive=args.survive)
-        proof = (
-            f"; certificate: {certify(stego, cover)}"
-            if args.survive
-            else f", PSNR {psnr(cover, stego):.1f} dB"
-        )
-    except EmbedError as error:
-        raise EmbedError(f"{args.IN}: {error}") from error
-    write_image(args.OUT, stego)
-    print(
-        f"{args.OUT}: {len(payload)} of at most {capacity(*cover.shape, args.survive)} bytes embedded{proof}"
-    )
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
-
-# %% ../nbs/12_watermark.ipynb #a3c1d044
-def _run_extract(args: argparse.Namespace) -> None:
-    "cinn extract: read, then print the payload or write it to a file."
-    _check_in(args.IN)
-    if args.out:
-        _check_out(args.out, args.force, [args.IN])
-    image = _read_gray(args.IN)
-    try:
-        payload = extract(image)
-    except NoWatermarkError as error:
-        raise NoWatermarkError(f"{args.IN}: {error}") from error
-    if args.out:
-        from cinn_nb.core import atomic_path
-
-        with atomic_path(args.out) as tmp:
-            tmp.write_bytes(payload)
-        print(f"{args.out}: {len(payload)} bytes")
-    else:
-        print(payload.hex() if args.hex else _printable(payload))
-
-
-def _printable(payload: bytes) -> str:
-    "The payload as text; `ValueError` if it is not UTF-8, holds control codes, or the terminal cannot show it."
-    try:
-        text = payload.decode("utf-8")
-        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except UnicodeError:
-        text = "\0"
-    if not all(c.isprintable() or c in "\n\t" for c in text):
-        raise ValueError(
-            f"the payload ({len(payload)} bytes) is no text that can be shown; use --hex or --out FILE"
-        )
-    return text
-
-# %% ../nbs/12_watermark.ipynb #371a6ff5
-def _run_attack(args: argparse.Namespace) -> None:
-    "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
-    _check_in(args.IN)
-    _check_out(args.OUT, args.force, [args.IN], _JPEG + _LOSSLESS)
-    from cinn_nb.core import atomic_path
-    from cinn_nb.images import write_image
-    from cinn_nb.jpeg import jpeg_bytes, jpeg_file
-
-    image = _read_gray(args.IN)
-    data = jpeg_bytes(image, args.quality)
-    if args.OUT.suffix.lower() in _JPEG:
-        with atomic_path(args.OUT) as tmp:
-            tmp.write_bytes(data)
-    else:
-        write_image(args.OUT, jpeg_file(image, args.quality))
-    print(
-        f"{args.OUT}: JPEG at quality {args.quality}, {len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
-    )
-
-
-def _run_capacity(args: argparse.Namespace) -> None:
-    "cinn capacity: how many bytes an image carries."
-    _check_in(args.IN)
-    image = _read_gray(args.IN)
-    H, W = image.shape
-    print(
-        f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, with --survive up to {capacity(H, W, PROMISES[0])}"
-    )
-
-
-def _run_certify(args: argparse.Namespace) -> None:
-    "cinn certify: how far down the message survives as a JPEG file."
-    _check_in(args.IN)
-    try:
-        print(f"{args.IN}: {certify(_read_gray(args.IN))}")
-    except NoWatermarkError as error:
-        raise NoWatermarkError(f"{args.IN}: {error}") from error
-
-# %% ../nbs/12_watermark.ipynb #0cfa486a
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise ValueError(f"{message} (see {self.prog} --help)")
-
-
-def _quality(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 100):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
-    return int(text)
-
-
-def _strength(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
-
-# %% ../nbs/12_watermark.ipynb #92d631f2
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="cinn",
-        description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
-        epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.",
-    )
-    parser.add_argument("--version", action="version", version=f"cinn {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name, run, help, out=False):
-        sub = commands.add_parser(name, help=help, description=help)
-        sub.set_defaults(run=run)
-        sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
-        if out:
-            sub.add_argument("OUT", type=Path, help=out)
-        if name not in ("capacity", "certify"):
-            sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
-        return sub
-
-    add = command("embed", _run_embed, "hide a message in an image", "stego image: .png, .tif or .tiff")
-    what = add.add_mutually_exclusive_group(required=True)
-    what.add_argument("--text", help="the message, stored as UTF-8")
-    what.add_argument("--file", type=Path, help="a file that holds the message")
-    how = add.add_mutually_exclusive_group()
-    how.add_argument(
-        "--survive",
-        type=int,
-        choices=PROMISES,
-        help="promise that every JPEG file from this quality on can be read",
-    )
-    how.add_argument(
-        "--strength", type=_strength, default=1.0, help="1 is normal, below fainter, above more robust"
-    )
-    add = command("extract", _run_extract, "read the message of an image")
-    how = add.add_mutually_exclusive_group()
-    how.add_argument("--out", type=Path, help="write the message to this file")
-    how.add_argument("--hex", action="store_true", help="print it as hexadecimal digits")
-    add = command(
-        "attack",
-        _run_attack,
-        "save an image as JPEG, to see whether a message survives",
-        ".jpg: the JPEG file; .png or .tif: its decoded pixels",
-    )
-    add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
-    command("capacity", _run_capacity, "say how many bytes an image carries")
-    command("certify", _run_certify, "say down to which JPEG quality the message of an image survives")
-    return parser
-
-# %% ../nbs/12_watermark.ipynb #e09582d3
-def main(argv: list[str] | None = None) -> int:
-    "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line on standard error)."
-    try:
-        args = _parser().parse_args(argv)
-        args.run(args)
-        return 0
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        print("cinn:", " ".join((str(error) or type(error).__name__).split()), file=sys.stderr)
-        return 1 if isinstance(error, NoWatermarkError) else 2

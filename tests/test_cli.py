@@ -16,11 +16,11 @@ from PIL import Image
 from conftest import BIN, ROOT, command
 
 TEXT = "PID 4711/é"  # 11 bytes of UTF-8: all that 256x256 pixels carry
-ONE = "import sys; from cinn_nb.watermark import main; sys.exit(main())"
+ONE = "import sys; from cinn_nb.cli import main; sys.exit(main())"
 # Several command lines in one process, because loading torch takes longer than all else: a list of [status, stdout, stderr].
 MANY = """
 import contextlib, io, json, sys
-from cinn_nb.watermark import main
+from cinn_nb.study import main
 answers = []
 for line in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()

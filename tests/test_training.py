@@ -10,7 +10,7 @@ from conftest import ROOT
 RUN = """
 import sys
 from cinn_nb.core import set_seed
-from cinn_nb.images import phantom
+from cinn_nb.phantoms import phantom
 from cinn_nb.network import CINN, Config, save
 from cinn_nb.training import TrainConfig, train
 set_seed(0)
