@@ -71,7 +71,7 @@ def _run_embed(args: argparse.Namespace) -> None:
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
     cover = _read_gray(args.IN)
     from cinn_nb.images import write_image
-    from cinn_nb.metrics import psnr
+    from cinn_nb.dct import psnr
 
     try:
         stego = embed(cover, payload, strength=args.strength, survive=args.survive)

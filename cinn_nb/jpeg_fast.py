@@ -16,7 +16,7 @@ from .dct import CHROMA_TABLE, LUMA_TABLE, dct_matrix, quality_table
 from cinn_nb.jpeg import (
     MODES,
     SURROGATES,
-    _check_quality,
+    check_quality,
     block_steps,
     chroma_down,
     chroma_up,
@@ -249,7 +249,7 @@ class RandomJPEG(nn.Module):
             raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
         if surrogate not in SURROGATES:
             raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
-        self.low, self.high, self.anchor = low, high, None if anchor is None else _check_quality(anchor)
+        self.low, self.high, self.anchor = low, high, None if anchor is None else check_quality(anchor)
         self.subsampling, self.surrogate = subsampling, surrogate
 
     def qualities(self, count: int, generator: torch.Generator | None = None) -> Tensor:

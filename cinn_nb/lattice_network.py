@@ -77,9 +77,10 @@ class LatticeCINN(nn.Module):
         self.config, K = config, config.K
         subnet = partial(GateNet, width=config.width, reach=config.reach)
         conditions = 1 + 63 - K + 3 + 2
-        self.coupling = LatticeCoupling(K, conditions, subnet if config.gates else Constant, config.highest)
+        gates = subnet if config.gates else Constant
+        trust = subnet if config.reader else None
+        self.coupling = LatticeCoupling(K, K, gates, conditions, config.highest, trust)
         self.lift = subnet(conditions, 1) if config.lift else None
-        self.trust = subnet(conditions + 2 * K, K) if config.reader else None
         if config.lift:
             nn.init.constant_(self.lift[-1].bias, -2.0)
         self.register_buffer(
@@ -87,6 +88,13 @@ class LatticeCINN(nn.Module):
             torch.stack([quality_table(q) for q in range(1, 101)]).float()[:, :, None, None],
             persistent=False,
         )
+
+    def load_state_dict(self, state: dict, *args, **kwargs):
+        "As usual; weights of version 1, whose coupling and reader had other names, are taken too."
+        old = {"coupling.f.": "coupling.gates.f.", "trust.": "coupling.trust.r."}
+        for before, now in old.items():
+            state = {now + k[len(before) :] if k.startswith(before) else k: v for k, v in state.items()}
+        return super().load_state_dict(state, *args, **kwargs)
 
     def steps(self, survive: int) -> Tensor:
         "The lattice's steps at quality `survive`, gray levels, (K, 1, 1). `ValueError` unless it is 1..100."
@@ -132,8 +140,9 @@ class LatticeCINN(nn.Module):
         a, c = self.carrier(cover, bits.shape[1], survive)
         K, (h, w), (H, W) = self.config.K, a.shape[2:], cover.shape[-2:]
         b = bits_to_map(bits.to(cover.device), K, h, w, cover.dtype) * place_signs(K, h, w).to(cover)
-        gates = (strength * self.config.gain * self.coupling.gates(c)).clamp(max=self.config.highest)
-        change = gates * (nearest(a, b) - a).detach() * self.steps(survive)
+        most = self.config.highest / self.coupling.gates(c)  # no gate is opened further than `highest`
+        scale = torch.as_tensor(strength * self.config.gain, device=a.device).minimum(most)
+        change = scale * (self.coupling(a, b, c)[0] - a) * self.steps(survive)
         dc = torch.zeros_like(change[:, :1])
         if self.lift is not None:
             pixels = F.pixel_unshuffle(cover[..., : 8 * h, : 8 * w], 8)
@@ -148,7 +157,5 @@ class LatticeCINN(nn.Module):
         `L` defaults to `coded_bits(H, W)`. A trained model's soft bits are log-likelihood ratios of its training attack."""
         L = coded_bits(*image.shape[-2:]) if L is None else L
         a, c = self.carrier(image, L, survive)
-        soft = soft_parity(a)
-        if self.trust is not None:
-            soft = soft * F.softplus(self.trust(torch.cat([c, soft, torch.sin(math.pi * a)], 1))) * 1.5
+        soft = self.coupling.inverse(a, torch.zeros_like(a), c)[1]
         return map_to_bits(soft * place_signs(self.config.K, *a.shape[2:]).to(a), L)

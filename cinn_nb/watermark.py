@@ -292,7 +292,7 @@ def _embed_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarr
     "The stego image with a promise, confirmed by real files; `EmbedError` if there is none."
     from cinn_nb.search import SurvivalError, search
     from cinn_nb.jpeg import jpeg_file
-    from cinn_nb.metrics import psnr
+    from cinn_nb.dct import psnr
 
     for room, (n, checks) in product((False, True), _lengths(payload, *cover.shape)):
         try:
@@ -393,7 +393,7 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model=None) -> C
 
     `cover`: to state the PSNR. `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.jpeg import jpeg_file
-    from cinn_nb.metrics import psnr
+    from cinn_nb.dct import psnr
 
     image = _gray8(image)
     ways = [lambda file, one=one: _networks(file, one) for one in (MODELS if model is None else (model,))]
