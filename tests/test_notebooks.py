@@ -10,7 +10,8 @@ from conftest import ROOT, cells, command, notebooks, tiny_notebook
 
 METHOD = [nb for nb in notebooks() if re.match(r"[01]\d_", nb.name)]
 EXPERIMENTS = [nb for nb in notebooks() if re.match(r"[23]\d_", nb.name)]
-name = lambda nb: nb.name
+def name(nb):
+    return nb.name
 
 
 def tags(path) -> list[list[str]]:
