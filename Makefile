@@ -39,15 +39,17 @@ reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, wri
 	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: $(if $(filter full,$(PROFILE)),figures/,figures/quick/)."
 
 test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests
-	@echo "1/3 export: is cinn_nb/ in step with nbs/?"
+	@echo "1/4 export: is cinn_nb/ in step with nbs/?"
 	@set -e; before=$$(cat cinn_nb/*.py | cksum); $(BIN)/nbdev_export; after=$$(cat cinn_nb/*.py | cksum); \
 	if [ "$$before" != "$$after" ]; then \
 	  echo "make test: cinn_nb/ was not in step with nbs/. It has been exported anew and left so: look at 'git diff cinn_nb', commit it, run again." >&2; exit 1; fi
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; unset CINN_DATA; \
 	export TMPDIR="$$tmp" IPYTHONDIR="$$tmp/ipython" OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1; \
-	echo "2/3 notebooks: every one runs from top to bottom, two at a time"; \
+	echo "2/4 rules of the code: ruff over notebooks and tests"; \
+	ruff check --quiet . ; ruff format --check --quiet . ; \
+	echo "3/4 notebooks: every one runs from top to bottom, two at a time"; \
 	nbdev_test --n_workers 2 --do_print --timing; \
-	echo "3/3 rules and commands"; \
+	echo "4/4 rules and commands"; \
 	python -m pytest tests -q -p no:cacheprovider --durations 3
 
 lab: $(INSTALLED) ## open JupyterLab on nbs/
@@ -57,7 +59,8 @@ install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/cinn.safetensors runs/full/20_train/cinn.json cinn_nb/weights/
 	if [ -e runs/full/26_lattice/lattice.safetensors ]; then cp runs/full/26_lattice/lattice.safetensors runs/full/26_lattice/lattice.json cinn_nb/weights/; fi
 
-prepare: $(INSTALLED) ## before a commit: export cinn_nb/, clean the notebooks, write README.md
+prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the notebooks, write README.md
+	@$(BIN)/ruff format --quiet .
 	@$(BIN)/nbdev_export
 	@$(BIN)/nbdev_clean
 	@$(BIN)/cinn-run --readme
