@@ -6,7 +6,7 @@
 __all__ = ['PALETTE', 'repo_root', 'in_test', 'set_seed', 'pick_device', 'progress', 'atomic_path', 'plot_style', 'show_images',
            'save_figure']
 
-# %% ../nbs/00_core.ipynb #14a815d4
+# %% ../nbs/00_core.ipynb #97cedd88
 import io
 import os
 import random
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Iterable, Iterator
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
 # %% ../nbs/00_core.ipynb #b387cd17
 def repo_root(start: str | Path | None = None) -> Path:
@@ -33,14 +34,16 @@ def repo_root(start: str | Path | None = None) -> Path:
         "no settings.ini in this folder or above it: run this inside a checkout of the study"
     )
 
-# %% ../nbs/00_core.ipynb #d983f7bd
+# %% ../nbs/00_core.ipynb #0048bfd7
 def in_test() -> bool:
-    "True under `nbdev_test` (environment variable `IN_TEST`)."
+    "True under `nbdev_test`: the environment variable `IN_TEST` is set, and is neither empty nor 0."
     return os.environ.get("IN_TEST", "") not in ("", "0")
 
-# %% ../nbs/00_core.ipynb #f9bac7d1
+# %% ../nbs/00_core.ipynb #3bf598ad
 def set_seed(seed: int) -> "torch.Generator":
-    "Seed Python, numpy and torch; return a CPU generator with the same seed."
+    """Seed Python, numpy and torch; return a CPU generator with the same seed.
+
+    `seed` in 0..2**32-1, which is what numpy takes; else `ValueError`."""
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed}; it must lie in 0..2**32-1")
     import numpy as np
@@ -65,37 +68,44 @@ def pick_device(name: str = "auto") -> "torch.device":
         raise ValueError(f"device is {name!r}, but torch sees no CUDA device here; use 'auto' or 'cpu'")
     return device
 
-# %% ../nbs/00_core.ipynb #aef7f7cf
+# %% ../nbs/00_core.ipynb #e64de3ba
 def _clock(seconds: float) -> str:
+    "Seconds as minutes:seconds, rounded."
     minutes, seconds = divmod(int(seconds + 0.5), 60)
     return f"{minutes}:{seconds:02d}"
 
 
+def _report(desc: str, done: int, total: int | None, spent: float) -> str:
+    "One line of `progress`: what, how many steps of how many, seconds spent, and how many are to come."
+    if not total:
+        return f"{desc} {done}, {_clock(spent)} spent".strip()
+    to_go = spent / done * (total - done)
+    return f"{desc} {done}/{total}, {_clock(spent)} spent, {_clock(to_go)} to go".strip()
+
+# %% ../nbs/00_core.ipynb #d16bbe4c
 def progress(iterable: Iterable, desc: str = "", total: int | None = None, every: float = 10.0) -> Iterator:
     """Yield from `iterable` and report: step, share, elapsed and remaining time (minutes:seconds).
 
-    Rewrites one line in a terminal; prints a line at most every `every` seconds where output is recorded;
-    silent under test. `total` is taken from `len(iterable)` where it has one."""
+    Rewrites one line in a terminal; prints a line at most every `every` seconds where output is recorded,
+    and one at the end; silent under test. `total` is taken from `len(iterable)` where it has one."""
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable)
-    live, quiet, start, last = sys.stdout.isatty(), in_test(), time.monotonic(), time.monotonic()
+    live, quiet = sys.stdout.isatty(), in_test()
+    pause = 0.2 if live else every  # seconds between two reports
+    start = last = time.monotonic()
     for done, item in enumerate(iterable, 1):
         yield item
-        now = time.monotonic()
-        if quiet or (now - last < (0.2 if live else every) and done != total):
+        now, at_end = time.monotonic(), done == total
+        if quiet or (now - last < pause and not at_end):
             continue
-        last, spent = now, now - start
-        text = f"{desc} {done}" + (
-            f"/{total}, {_clock(spent)} spent, {_clock(spent / done * (total - done))} to go"
-            if total
-            else f", {_clock(spent)} spent"
-        )
-        print(("\r" if live else "") + text.strip(), end="" if live and done != total else "\n", flush=True)
+        last = now
+        line = _report(desc, done, total, now - start)
+        print("\r" + line if live else line, end="" if live and not at_end else "\n", flush=True)
 
-# %% ../nbs/00_core.ipynb #5097bede
+# %% ../nbs/00_core.ipynb #0b23105e
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` when the block ends well, remove it when it raises.
+    """Give a temporary path beside `path`; rename it to `path` if the block ends well, else remove it.
 
     The suffix is kept, so that writers that look at it (Pillow, numpy) behave. Parent folders are made."""
     path = Path(path)
@@ -112,8 +122,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
         raise
 
-# %% ../nbs/00_core.ipynb #fa5053cd
-def _compact_png(fig) -> bytes:
+# %% ../nbs/00_core.ipynb #0b0fb7d1
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+# %% ../nbs/00_core.ipynb #470bb58b
+_STYLE = {  # matplotlib settings of every figure; sizes in points, lines in points
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "savefig.bbox": "tight",
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "svg.hashsalt": "cinn",  # the ids inside an SVG file come from this word, not from chance
+    "image.cmap": "gray",
+}
+
+# %% ../nbs/00_core.ipynb #bcd5ed4f
+def _compact_png(fig: "Figure") -> bytes:
     "A matplotlib figure as PNG with a palette of 256 colours, for a notebook's outputs."
     from PIL import Image
 
@@ -122,65 +154,45 @@ def _compact_png(fig) -> bytes:
     Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
-
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-
-
+# %% ../nbs/00_core.ipynb #b96063c9
 def plot_style() -> None:
-    "Set the study's figure style: palette, thin grid, no top and right spines, readable sizes, byte-stable SVG; small pictures in notebooks."
+    """Set the study's figure style: palette, thin grid, two spines only, readable sizes, byte-stable SVG.
+
+    In a notebook, pictures are stored small from then on, with 256 colours each."""
     import matplotlib as mpl
 
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         import matplotlib.pyplot as plt
 
-        plt.switch_backend(
-            mpl.get_backend()
-        )  # the inline backend sets its own formatter when it wakes up; ours comes after
+        # The inline backend sets its own formatter when it wakes up; wake it now, so that ours comes after.
+        plt.switch_backend(mpl.get_backend())
         shell.display_formatter.formatters["image/png"].for_type(mpl.figure.Figure, _compact_png)
-    mpl.rcParams.update(
-        {
-            "axes.prop_cycle": mpl.cycler(color=PALETTE),
-            "axes.grid": True,
-            "grid.alpha": 0.25,
-            "grid.linewidth": 0.6,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "font.size": 9,
-            "axes.titlesize": 9.5,
-            "figure.dpi": 100,
-            "savefig.dpi": 150,
-            "savefig.bbox": "tight",
-            "legend.frameon": False,
-            "lines.linewidth": 1.6,
-            "svg.hashsalt": "cinn",
-            "image.cmap": "gray",
-        }
-    )
+    mpl.rcParams.update(_STYLE)
+    mpl.rcParams["axes.prop_cycle"] = mpl.cycler(color=PALETTE)
 
-# %% ../nbs/00_core.ipynb #207dc898
+# %% ../nbs/00_core.ipynb #bdc11b44
 def show_images(
-    images,
-    titles=None,
+    images: Iterable,
+    titles: Iterable[str] | None = None,
     cols: int | None = None,
     vmin: float | None = 0,
     vmax: float | None = 255,
     size: float = 2.4,
     suptitle: str | None = None,
-):
-    """Draw gray (H, W) or colour (H, W, 3) arrays side by side, aspect ratio 1, one window for all; return the figure.
+) -> "Figure":
+    """Draw gray (H, W) or colour (H, W, 3) arrays side by side, aspect ratio 1, in one window.
 
-    `size` is the width of a panel in inches."""
+    `cols` panels in a row (default: all). `vmin` is black, `vmax` white. `size`: a panel's width in
+    inches. Returns the figure."""
     import matplotlib.pyplot as plt
     import numpy as np
 
     images = [np.asarray(image) for image in images]
     cols = cols or len(images)
-    rows = -(-len(images) // cols)
+    rows = -(-len(images) // cols)  # rounded up
     ratio = max(image.shape[0] / image.shape[1] for image in images)
-    fig, axes = plt.subplots(
-        rows, cols, figsize=(cols * size, rows * (size * ratio + 0.3)), squeeze=False, layout="constrained"
-    )
+    figsize = cols * size, rows * (size * ratio + 0.3)  # 0.3 inches for a title
+    fig, axes = plt.subplots(rows, cols, figsize=figsize, squeeze=False, layout="constrained")
     for ax in axes.flat:
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles or [""] * len(images)):
@@ -190,8 +202,8 @@ def show_images(
         fig.suptitle(suptitle, fontsize=10)
     return fig
 
-# %% ../nbs/00_core.ipynb #1e060006
-def save_figure(fig, stem: str | Path) -> list[Path]:
+# %% ../nbs/00_core.ipynb #001f4e9b
+def save_figure(fig: "Figure", stem: str | Path) -> list[Path]:
     "Write `stem`.svg and `stem`.png, whole and byte-stable; return the two paths."
     stem, paths = Path(stem), []
     for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):

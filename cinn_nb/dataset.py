@@ -6,7 +6,7 @@
 __all__ = ['EMBEDDED', 'Embedded', 'embedded_images', 'Row', 'registry', 'DataMissing', 'data_dir', 'pixels_sha256', 'Sample',
            'load_split', 'grid_crops', 'Crop', 'test_crops', 'embedded_crops', 'random_crops', 'build', 'fetch']
 
-# %% ../nbs/01c_dataset.ipynb #067ed2ab
+# %% ../nbs/01c_dataset.ipynb #749927d7
 import csv
 import hashlib
 import importlib.util
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 from PIL import Image
 from .core import atomic_path, progress, repo_root
 from cinn_nb.images import (
-    _dataset,
-    _stored,
+    open_dicom,
+    stored_values,
     read_dicom,
     read_dicom_rgb,
     read_image,
@@ -274,7 +274,7 @@ def pixels_sha256(array: np.ndarray) -> str:
     "SHA-256 of the pixels in C order (PNG encoders differ, pixels must not)."
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
-# %% ../nbs/01c_dataset.ipynb #2d8d0569
+# %% ../nbs/01c_dataset.ipynb #d4d2d4b1
 def _wrong(path: Path, row: Row) -> str:
     "What is wrong with a file of the data set, empty if nothing is."
     if not path.is_file():
@@ -286,7 +286,7 @@ def _wrong(path: Path, row: Row) -> str:
     if row.recipe == "copy":
         return message  # DICOM originals, byte for byte
     try:
-        pixels = _stored(_dataset(path), path) if row.kind == "dicom" else read_image(path)
+        pixels = stored_values(open_dicom(path), path) if row.kind == "dicom" else read_image(path)
     except ValueError as error:
         return f"{message} ({error})"
     return "" if pixels_sha256(pixels) == row.pixels_sha256 else message
@@ -463,7 +463,7 @@ def random_crops(
         out[i, 0] = crop
     return torch.from_numpy(out)
 
-# %% ../nbs/01c_dataset.ipynb #5e31fb4a
+# %% ../nbs/01c_dataset.ipynb #b35ad175
 def _need(module: str, package: str, what: str):
     "Import an optional module, or say how to get it."
     try:
@@ -490,8 +490,8 @@ def _build_decode(row, original, what, *numbers):
 
 
 def _build_slice(row, original, what, *numbers):
-    data = _dataset(io.BytesIO(original))
-    values = _stored(data, row.url)
+    data = open_dicom(io.BytesIO(original))
+    values = stored_values(data, row.url)
     if what == "window":
         return window(
             values * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0)), *numbers
@@ -502,7 +502,7 @@ def _build_slice(row, original, what, *numbers):
         else _linear(values, 0, np.percentile(values, numbers[0]))
     )
 
-# %% ../nbs/01c_dataset.ipynb #ffa3c225
+# %% ../nbs/01c_dataset.ipynb #87ae630e
 def _build_nrrd(row, original, what, z):
     nrrd, file = _need("nrrd", "pynrrd", "an NRRD volume"), io.BytesIO(original)
     volume = nrrd.read_data(nrrd.read_header(file), file)
@@ -516,9 +516,9 @@ def _build_wsi(row, original, what, y, x):
         "pylibjpeg pylibjpeg-libjpeg",
         "the whole-slide image (another JPEG decoder differs by one gray level)",
     )
-    data = _dataset(io.BytesIO(original))
+    data = open_dicom(io.BytesIO(original))
     data.pixel_array_options(decoding_plugin="pylibjpeg")
-    tiles, h, w, width = _stored(data, row.url), data.Rows, data.Columns, data.TotalPixelMatrixColumns
+    tiles, h, w, width = stored_values(data, row.url), data.Rows, data.Columns, data.TotalPixelMatrixColumns
     across = -(-width // w)
     level = tiles.reshape(-1, across, h, w, 3).transpose(0, 2, 1, 3, 4).reshape(-1, across * w, 3)
     return level[int(y) : int(y) + 512, int(x) : int(x) + 512]
@@ -535,7 +535,7 @@ def _build_frame(row, original, what, seconds):
 def _build_dicom(row, original, what):
     if what == "copy":
         return original
-    data, out = _dataset(io.BytesIO(original)), io.BytesIO()
+    data, out = open_dicom(io.BytesIO(original)), io.BytesIO()
     for element in data:
         if any(word in element.keyword for word in ("BirthDate", "Institution", "Physician", "Operators")):
             element.value = ""
