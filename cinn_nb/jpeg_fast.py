@@ -5,79 +5,102 @@
 # %% auto #0
 __all__ = ['jpeg', 'RandomJPEG']
 
-# %% ../nbs/04b_jpeg_fast.ipynb #e4a19e71
+# %% ../nbs/04b_jpeg_fast.ipynb #6102976f
 import math
 from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from .dct import CHROMA_TABLE, LUMA_TABLE, dct_matrix, quality_table
-from cinn_nb.jpeg import (
-    MODES,
-    SURROGATES,
-    check_quality,
-    block_steps,
-    chroma_down,
-    chroma_up,
-    integer_dct,
-    to_8bit,
-    to_rgb,
-    to_ycc,
-)
+from .dct import CHROMA_TABLE, check_quality, dct_matrix
+from .jpeg import SURROGATES, block_steps, check_batch, check_subsampling, check_surrogate, integer_dct
+from .jpeg import to_8bit
 
-# %% ../nbs/04b_jpeg_fast.ipynb #eee56242
+# %% ../nbs/04b_jpeg_fast.ipynb #02f17cc4
+_SPLIT = 128  # A = 128 high + low
+
+
+def _split(M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "`M` as 128 * high + low, both of whole numbers, low within -64..64."
+    high = np.floor(M / _SPLIT + 0.5)
+    return high, M - _SPLIT * high
+
+
+def _split_pass(M: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    "The two matrices of a pass that ends in a shift by `bits`: high / 2**(bits - 7) and low / 128."
+    high, low = _split(M)
+    return high / 2.0 ** (bits - 7), low / _SPLIT
+
+# %% ../nbs/04b_jpeg_fast.ipynb #17eb3577
 @lru_cache(maxsize=8)
 def _matrices(dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     "The four passes as matrices: row passes act on two neighbouring blocks at once, from the right."
 
-    def split(M, bits):
-        high = np.floor(M / 128 + 0.5)
-        return high / 2.0 ** (bits - 7), (M - 128 * high) / 128
+    def pair(M: np.ndarray) -> np.ndarray:
+        return np.kron(np.eye(2), M.T)
 
-    pair = lambda M: np.kron(np.eye(2), M.T)
     A = integer_dct()
-    bias = np.tile([0.5 - 4096] + [0.5] * 7, 2)  # the level shift of 128 reaches DC only: 8 * 128 * 2**2
-    lift = [1024.125] + [0.125] * 7  # in the first row: 128 in every pixel, 1/2 in every sum of a column
     parts = {
         "rows": pair(A / 2**11),
-        "bias": bias,
-        "lift": lift,
+        # the level shift of 128 reaches DC only: 8 * 128 * 2**2
+        "bias": np.tile([0.5 - 4096] + [0.5] * 7, 2),
+        # in the first row of coefficients: 128 in every pixel, 1/2 in every sum of a column
+        "lift": np.array([1024.125] + [0.125] * 7),
         "orthonormal": dct_matrix(),
         "pair": pair(dct_matrix()),
     }
-    parts["columns_high"], parts["columns_low"] = split(A, 15)
-    parts["icolumns_high"], parts["icolumns_low"] = split(A.T, 11)
-    parts["irows_high"], parts["irows_low"] = (pair(M) for M in split(A.T, 18))
+    parts["columns_high"], parts["columns_low"] = _split_pass(A, 15)
+    parts["icolumns_high"], parts["icolumns_low"] = _split_pass(A.T, 11)
+    parts["irows_high"], parts["irows_low"] = map(pair, _split_pass(A.T, 18))
     return {name: torch.tensor(M, dtype=dtype, device=device) for name, M in parts.items()}
 
-# %% ../nbs/04b_jpeg_fast.ipynb #fc41d6c9
+# %% ../nbs/04b_jpeg_fast.ipynb #c974a400
+_TIP = 1 + 2**-16  # tips a tie away from zero
+
+
 def _tile(steps: Tensor, W: int) -> Tensor:
     "Steps (n, 8, 8) beside each other for a row of blocks: (n, 1, 8, W)."
     return steps.repeat(1, 1, W // 8)[:, None]
 
 
-def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
-    """Steps 1 to 4 without the clamp, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
+def _factors(T: Tensor, W: int) -> Tensor:
+    "What the quantiser multiplies by, for steps (n, 8, 8): (1 + 2**-16) / (8 T), tiled."
+    return _tile(_TIP / (8 * T), W)
 
-    `steps` T and `factors` (1+2**-16)/(8T): tiled, (n, 1, 8, W). `y`, `C`, and `r` for the inverse's columns: contiguous
-    (n, H/8, 8, W) to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
+
+def _forward_passes(x: Tensor, y: Tensor, C: Tensor) -> None:
+    "Step 1: pixels x (n, H, W) to 8 times the coefficients `C`, (n, H/8, 8, W); `y`, alike, is overwritten."
     m, rows = _matrices(x.dtype, x.device), y.shape[0] * y.shape[1]
-    column = lambda name: m[name].expand(rows, 8, 8)
-    yc, Cc, rc = (t.view(rows, 8, -1) for t in (y, C, r))  # one row of blocks each, for column passes
-    yr, rr = y.view(-1, 16), r.view(-1, 16)  # two rows of two neighbouring blocks, for row passes
-    torch.mm(x.reshape(-1, 16), m["rows"], out=yr).add_(m["bias"]).floor_()
-    torch.bmm(column("columns_low"), yc, out=Cc).add_(128.0).floor_()
-    Cc.baddbmm_(column("columns_high"), yc, beta=2**-8).floor_()
-    torch.mul(C, factors, out=y).round_().mul_(steps)
-    y[:, :, 0] += m["lift"].repeat(y.shape[-1] // 8)
-    torch.bmm(column("icolumns_low"), yc, out=rc).floor_()
-    rc.baddbmm_(column("icolumns_high"), yc, beta=2**-4).floor_()
-    torch.mm(rr, m["irows_low"], out=yr).add_(1024.0).floor_()
-    yr.addmm_(rr, m["irows_high"], beta=2**-11).floor_()
+    low, high = (m[name].expand(rows, 8, 8) for name in ("columns_low", "columns_high"))
+    columns, out = y.view(rows, 8, -1), C.view(rows, 8, -1)  # one row of blocks each
+    torch.mm(x.reshape(-1, 16), m["rows"], out=y.view(-1, 16)).add_(m["bias"]).floor_()
+    torch.bmm(low, columns, out=out).add_(128.0).floor_()
+    out.baddbmm_(high, columns, beta=2**-8).floor_()
 
-# %% ../nbs/04b_jpeg_fast.ipynb #017162db
-_CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU
+
+def _inverse_passes(y: Tensor, r: Tensor) -> None:
+    "Step 4 without the clip, in `y`: dequantised coefficients (n, H/8, 8, W) to pixels; `r` is overwritten."
+    m, rows = _matrices(y.dtype, y.device), y.shape[0] * y.shape[1]
+    low, high = (m[name].expand(rows, 8, 8) for name in ("icolumns_low", "icolumns_high"))
+    columns, sums, pairs = y.view(rows, 8, -1), r.view(rows, 8, -1), y.view(-1, 16)
+    y[:, :, 0] += m["lift"].repeat(y.shape[-1] // 8)
+    torch.bmm(low, columns, out=sums).floor_()
+    sums.baddbmm_(high, columns, beta=2**-4).floor_()
+    torch.mm(r.view(-1, 16), m["irows_low"], out=pairs).add_(1024.0).floor_()
+    pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
+
+# %% ../nbs/04b_jpeg_fast.ipynb #3650660d
+def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
+    """Steps 1 to 4 without the clip, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
+
+    `steps` and `factors`: from `_tile` and `_factors`. `y`, `C`, and `r` for the inverse's columns: contiguous
+    (n, H/8, 8, W), to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
+    _forward_passes(x, y, C)
+    torch.mul(C, factors, out=y).round_().mul_(steps)
+    _inverse_passes(y, r)
+
+# %% ../nbs/04b_jpeg_fast.ipynb #ced5cf10
+_CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU: they fit its cache
 
 
 def _chunk_size(x: Tensor) -> int:
@@ -85,28 +108,31 @@ def _chunk_size(x: Tensor) -> int:
     return max(1, _CHUNK // (x.shape[-2] * x.shape[-1])) if x.device.type == "cpu" else len(x)
 
 
+def _chunks(x: Tensor) -> list[slice]:
+    "Slices of the first dimension of x (n, ..., H, W), `_chunk_size` long."
+    size = _chunk_size(x)
+    return [slice(start, start + size) for start in range(0, len(x), size)]
+
+# %% ../nbs/04b_jpeg_fast.ipynb #0a9a61b6
+def _slope_back(g: Tensor, C: Tensor, T: Tensor, surrogate: str, out: Tensor) -> None:
+    "D^T (w * D g D^T) D of masked gradients g (n, H, W), for 8 times the coefficients `C`, into `out`."
+    m, W = _matrices(g.dtype, g.device), g.shape[-1]
+    D = m["orthonormal"].expand(C.shape[0] * C.shape[1], 8, 8)
+    c = g.view(-1, 16) @ m["pair"]
+    c = torch.bmm(D, c.view(len(D), 8, W)).view_as(C)
+    c *= SURROGATES[surrogate](C / _tile(8 * T, W), _tile(T, W))
+    c = torch.bmm(D.mT, c.view(len(D), 8, W))
+    torch.mm(c.view(-1, 16), m["pair"].T, out=out.view(-1, 16))
+
+
 class _Plane(torch.autograd.Function):
-    "Exact steps 1 to 4 forward; mask, orthonormal DCT, surrogate, inverse DCT backward. x (n, H, W), T (n, 8, 8)."
+    "Exact steps 1 to 4 forward; mask and surrogate's slope backward. x (n, H, W), T (n, 8, 8)."
 
     @staticmethod
     def forward(ctx, x, T, surrogate):
-        (n, H, W), size = x.shape, _chunk_size(x)
-        buffer = lambda count: x.new_empty(count, H // 8, 8, W)
         ctx.surrogate = surrogate
-        mask = (
-            x.new_empty(x.shape) if ctx.needs_input_grad[0] else None
-        )  # 0 where the decoder clamps, 1 elsewhere
-        keep = buffer(n) if mask is not None and surrogate != "straight-through" else None
-        out, spare_y, spare_r = x.new_empty(x.shape), buffer(min(size, n)), buffer(min(size, n))
-        steps, factors = _tile(T, W), _tile((1 + 2**-16) / (8 * T), W)
-        for i in range(0, n, size):
-            s = slice(i, i + size)
-            y, r = (spare[: n - i] for spare in (spare_y, spare_r))
-            _passes(x[s], steps[s], factors[s], y, r if keep is None else keep[s], r)
-            torch.clamp(y.view(-1, H, W), 0, 255, out=out[s])
-            if mask is not None:
-                torch.eq(y.view(-1, H, W), out[s], out=mask[s])
-        ctx.save_for_backward(mask, keep, T)
+        out, mask, C = _code_planes(x, T, ctx.needs_input_grad[0], surrogate != "straight-through")
+        ctx.save_for_backward(mask, C, T)
         return out
 
     @staticmethod
@@ -114,125 +140,251 @@ class _Plane(torch.autograd.Function):
         mask, C, T = ctx.saved_tensors
         if C is None:
             return g * mask, None, None
-        m, out, W = _matrices(g.dtype, g.device), g.new_empty(g.shape), g.shape[-1]
-        for s in (slice(i, i + _chunk_size(g)) for i in range(0, len(g), _chunk_size(g))):
-            rows = m["orthonormal"].expand(C[s].shape[0] * C.shape[1], 8, 8)
-            c = (g[s] * mask[s]).view(-1, 16) @ m["pair"]
-            c = torch.bmm(rows, c.view(len(rows), 8, W)).view_as(C[s])
-            c *= SURROGATES[ctx.surrogate](C[s] / _tile(8 * T[s], W), _tile(T[s], W))
-            c = torch.bmm(rows.mT, c.view(len(rows), 8, W))
-            torch.mm(c.view(-1, 16), m["pair"].T, out=out[s].view(-1, 16))
+        out = g.new_empty(g.shape)
+        for s in _chunks(g):
+            _slope_back(g[s] * mask[s], C[s], T[s], ctx.surrogate, out[s])
         return out, None, None
+
+# %% ../nbs/04b_jpeg_fast.ipynb #47c58cf9
+def _code_planes(
+    x: Tensor, T: Tensor, keep_mask: bool, keep_coefficients: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Planes x (n, H, W) through all passes, a chunk at a time: decoded planes, mask, 8 times the coefficients.
+
+    Mask (0 where the decoder clips, 1 elsewhere) and coefficients are None unless a gradient needs them."""
+    (n, H, W), size = x.shape, min(_chunk_size(x), len(x))
+    out = x.new_empty(x.shape)
+    mask = x.new_empty(x.shape) if keep_mask else None
+    C = x.new_empty(n, H // 8, 8, W) if keep_mask and keep_coefficients else None
+    spare_y, spare_r = x.new_empty(size, H // 8, 8, W), x.new_empty(size, H // 8, 8, W)
+    steps, factors = _tile(T, W), _factors(T, W)
+    for s in _chunks(x):
+        count = len(x[s])
+        y, r = spare_y[:count], spare_r[:count]
+        _passes(x[s], steps[s], factors[s], y, r if C is None else C[s], r)
+        pixels = y.view(-1, H, W)
+        torch.clamp(pixels, 0, 255, out=out[s])
+        if mask is not None:
+            torch.eq(pixels, out[s], out=mask[s])
+    return out, mask, C
 
 
 def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
-    "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8)."
+    "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8). A large plane is cut in strips of block rows."
     n, channels, H, W = x.shape
     if H % 8 or W % 16:
         x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
-    strips = math.gcd(
-        x.shape[2] // 8, max(1, x[0, 0].numel() // _CHUNK)
-    )  # a large plane is cut in strips of block rows
+    strips = math.gcd(x.shape[2] // 8, max(1, x[0, 0].numel() // _CHUNK))
     T = T.repeat_interleave(channels * strips, 0) if channels * strips > 1 else T
     y = _Plane.apply(x.reshape(len(T), -1, x.shape[3]), T, surrogate).view(x.shape)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
-# %% ../nbs/04b_jpeg_fast.ipynb #e22cf5e5
+# %% ../nbs/04b_jpeg_fast.ipynb #62d0c223
+class _Floor(torch.autograd.Function):
+    "`floor`, in place, whose derivative is taken to be 1."
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        return x.floor_()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+class _Mix(torch.autograd.Function):
+    "floor(M x + bias) over the channels of x (B, C, H, W), one after the other; the floor's derivative is taken to be 1."
+
+    @staticmethod
+    def forward(ctx, x, M, bias, out=None):
+        ctx.M = M
+        if out is None:  # in memory each channel is in one piece
+            B, _, H, W = x.shape
+            out = x.new_empty_strided((B, len(M), H, W), (H * W, B * H * W, W, 1))
+        for o, row, b in zip(out.unbind(1), M, bias):
+            (first, weight), *rest = [(c, w) for c, w in zip(x.unbind(1), row) if w]
+            torch.add(x.new_tensor(b), first, alpha=weight, out=o)
+            for c, w in rest:
+                o.add_(c, alpha=w)
+            o.floor_()
+        return out
+
+    @staticmethod
+    def backward(ctx, g):
+        M = torch.tensor(ctx.M, dtype=g.dtype, device=g.device)
+        return (M.T @ g.flatten(2)).unflatten(2, g.shape[2:]), None, None, None
+
+# %% ../nbs/04b_jpeg_fast.ipynb #1890c94e
+def _fixed(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    "16-bit fixed-point constants as fractions, exact in float32."
+    return tuple(tuple(value / 65536 for value in row) for row in rows)
+
+
+_TO_YCC = _fixed(((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329)))
+_TO_RGB = _fixed(((0, 91881), (-22554, -46802), (116130, 0)))
+_CHROMA_BIAS = 128 + 32767 / 65536
+
+
+def _to_ycc(rgb: Tensor) -> Tensor:
+    "RGB to YCbCr in 16-bit fixed point (jccolor.c): (B, 3, H, W) integers 0..255 to the same."
+    return _Mix.apply(rgb, _TO_YCC, (1 / 2, _CHROMA_BIAS, _CHROMA_BIAS))
+
+
+def _to_rgb(luma: Tensor, chroma: Tensor, out: Tensor | None = None) -> Tensor:
+    """YCbCr to RGB (jdcolor.c): luma (B, 1, H, W), chroma (B, 2, H, W) centred at 0, to (B, 3, H, W) in 0..255.
+
+    `out`: where to write it, if no gradient is wanted."""
+    return _Mix.apply(chroma, _TO_RGB, (1 / 2, 1 / 2, 1 / 2), out).add_(luma).clamp_(0, 255)
+
+# %% ../nbs/04b_jpeg_fast.ipynb #6b229eeb
+def _columns(pair: tuple[float, float], like: Tensor) -> Tensor:
+    "The two numbers in turn, as long as the last dimension of `like`."
+    W = like.shape[-1]
+    return torch.tensor(pair, dtype=like.dtype, device=like.device).repeat(-(-W // 2))[:W]
+
+
+class _Pair(torch.autograd.Function):
+    "Sums of two neighbours along a dimension of even length."
+
+    @staticmethod
+    def forward(ctx, c, dim):
+        ctx.dim = dim
+        a, b = c.unflatten(dim, (-1, 2)).unbind(dim)
+        return a + b
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.repeat_interleave(2, ctx.dim), None
+
+# %% ../nbs/04b_jpeg_fast.ipynb #d866b6f8
+_DOWN = {"422": (1 / 2, (0.0, 1 / 2)), "420": (1 / 4, (1 / 4, 2 / 4))}  # share of each pixel, bias by column
+
+
+def _chroma_down(c: Tensor, subsampling: str) -> Tensor:
+    """Chroma (B, 2, H, W) to half width ('422') or half width and height ('420'), rounded as in jcsample.c.
+
+    The width is filled up to whole blocks."""
+    if subsampling == "444":
+        return c
+    H, W = c.shape[-2:]
+    extra = (0, -W % 16, 0, H % 2 if subsampling == "420" else 0)
+    if any(extra):
+        c = F.pad(c, extra, mode="replicate")
+    if subsampling == "420":
+        c = _Pair.apply(c, -2)
+    c = _Pair.apply(c, -1)
+    share, bias = _DOWN[subsampling]
+    return _Floor.apply(torch.add(_columns(bias, c), c, alpha=share))
+
+# %% ../nbs/04b_jpeg_fast.ipynb #dd743033
+class _Triangle(torch.autograd.Function):
+    "Doubles a dimension: 3/4 of each sample and 1/4 of the one before, then of the one after; ends repeat."
+
+    @staticmethod
+    def forward(ctx, c, dim):
+        ctx.dim, last = dim, c.shape[dim] - 1
+        out = c.new_empty(*c.shape[:dim], 2 * c.shape[dim], *c.shape[dim:][1:])
+        pairs = out.unflatten(dim, (-1, 2))
+        for side, end, mine, other in ((0, 0, 1, 0), (1, last, 0, 1)):
+            half = pairs.select(dim, side)
+            half.select(dim, end).copy_(c.select(dim, end))
+            near, far = c.narrow(dim, mine, last), c.narrow(dim, other, last)
+            torch.lerp(near, far, 1 / 4, out=half.narrow(dim, mine, last))
+        return out
+
+    @staticmethod
+    def backward(ctx, g):
+        dim = ctx.dim
+        before, after = g.unflatten(dim, (-1, 2)).unbind(dim)
+        out, last = (before + after).mul_(3 / 4), before.shape[dim] - 1
+        for half, end, mine, other in ((before, 0, 1, 0), (after, last, 0, 1)):
+            out.select(dim, end).add_(half.select(dim, end), alpha=1 / 4)
+            out.narrow(dim, other, last).add_(half.narrow(dim, mine, last), alpha=1 / 4)
+        return out, None
+
+# %% ../nbs/04b_jpeg_fast.ipynb #3145f3d3
+_UP = {"422": (1 / 4, 2 / 4), "420": (8 / 16, 7 / 16)}  # bias by column
+
+
+def _chroma_up(c: Tensor, subsampling: str, H: int, W: int) -> Tensor:
+    "Inverse of `_chroma_down`, triangle filter of jdsample.c: cut to (H, W) and centred, 0 instead of 128."
+    if subsampling == "444":
+        return c - 128
+    rows, half = 2 if subsampling == "420" else 1, -(-W // 2)
+    if half < c.shape[-1]:
+        c = c[..., :half]
+    if c.shape[-1] <= 2:
+        return c.repeat_interleave(2, -1).repeat_interleave(rows, -2)[..., :H, :W] - 128
+    if rows == 2:
+        c = _Triangle.apply(c, -2)
+    c = _Triangle.apply(c, -1)
+    even, odd = _UP[subsampling]
+    c = _Floor.apply(c.add_(_columns((even - 128, odd - 128), c)))
+    return c if c.shape[-2:] == (H, W) else c[..., :H, :W]
+
+# %% ../nbs/04b_jpeg_fast.ipynb #bffac88d
 def _exact_float(x: Tensor) -> torch.dtype:
-    return (
-        torch.float32
-        if x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
-        else torch.float64
-    )
+    "float32 where its products are exact, float64 elsewhere."
+    exact = x.device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+    return torch.float32 if exact else torch.float64
 
 
 def _colour(
     x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None
 ) -> Tensor:
-    y, c = to_ycc(x).split((1, 2), 1)
-    c = _plane(chroma_down(c, subsampling), chroma, surrogate)
-    return to_rgb(_plane(y, luma, surrogate), chroma_up(c, subsampling, *x.shape[-2:]), out)
+    "RGB x (n, 3, H, W) and its steps to the decoded RGB, into `out` if it is given."
+    y, c = _to_ycc(x).split((1, 2), 1)
+    c = _plane(_chroma_down(c, subsampling), chroma, surrogate)
+    return _to_rgb(_plane(y, luma, surrogate), _chroma_up(c, subsampling, *x.shape[-2:]), out)
 
 
-def _jpeg(x: Tensor, quality: Tensor, subsampling: str = "gray", surrogate: str = "noise-matched") -> Tensor:
+def _jpeg(x: Tensor, quality: Tensor, subsampling: str, surrogate: str) -> Tensor:
     "`jpeg` without its checks; `quality` an integer tensor (B,), best on the CPU."
     with torch.autocast(x.device.type, enabled=False):
         work = x.to(_exact_float(x))
         luma = block_steps(quality).to(work)
         if subsampling == "gray":
             return _plane(work, luma, surrogate).to(x.dtype)
-        chroma, size = block_steps(quality, CHROMA_TABLE).to(work), _chunk_size(x)
-        graph = torch.is_grad_enabled() and x.requires_grad
-        outs = (
-            [None] * len(x)
-            if graph
-            else torch.empty_like(work, memory_format=torch.contiguous_format).split(size)
-        )
-        parts = [
-            _colour(part, T, U, subsampling, surrogate, out)
-            for part, T, U, out in zip(work.split(size), luma.split(size), chroma.split(size), outs)
-        ]
-        return (torch.cat(parts) if graph else outs[0]._base).to(x.dtype)
+        chroma = block_steps(quality, CHROMA_TABLE).to(work)
+        if torch.is_grad_enabled() and x.requires_grad:
+            parts = [_colour(work[s], luma[s], chroma[s], subsampling, surrogate, None) for s in _chunks(x)]
+            return torch.cat(parts).to(x.dtype)
+        out = torch.empty_like(work, memory_format=torch.contiguous_format)
+        for s in _chunks(x):
+            _colour(work[s], luma[s], chroma[s], subsampling, surrogate, out[s])
+        return out.to(x.dtype)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #cc683790
-def _check_input(x: Tensor, subsampling: str) -> None:
-    channels = 1 if subsampling == "gray" else 3
-    if (
-        not isinstance(x, Tensor)
-        or not x.is_floating_point()
-        or x.ndim != 4
-        or x.shape[1] != channels
-        or 0 in x.shape
-    ):
-        what = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(
-            f"x is {what}; for subsampling {subsampling!r} it must be float (B, {channels}, H, W), not empty"
-        )
-    for part in x.detach().split(_chunk_size(x)):
-        low, high = part.aminmax()
-        if not (0 <= low and high <= 255 and part.frac().amax() == 0):  # NaN fails the first comparison
-            wrong = part[~(part == part.clamp(0, 255).round())][0].item()
-            raise ValueError(f"x holds {wrong:g}; it must hold integers from 0 to 255: apply to_8bit first")
-
-
-def _check_qualities(quality: int | Tensor, count: int) -> Tensor:
-    q = torch.as_tensor(quality).detach().cpu()
-    if q.is_floating_point() or q.dtype == torch.bool or q.is_complex() or q.ndim > 1:
-        raise ValueError(
-            f"quality is {quality!r}; it must be an integer from 1 (coarsest) to 100, or an integer tensor (B,) of them"
-        )
+# %% ../nbs/04b_jpeg_fast.ipynb #c6a75eac
+def _qualities(quality: int | Tensor, count: int) -> Tensor:
+    "`quality` checked, one for each of `count` images: int64 (count,) on the CPU."
+    q = quality.detach().cpu() if isinstance(quality, Tensor) else quality
+    q = torch.as_tensor(check_quality(q))
+    if q.ndim > 1:
+        raise ValueError(f"quality has shape {tuple(q.shape)}; give one integer, or one for each image")
     if q.ndim == 1 and len(q) != count:
         raise ValueError(f"quality has {len(q)} values for {count} images; give one, or one for each")
-    wrong = q[(q < 1) | (q > 100)]
-    if wrong.numel():
-        raise ValueError(
-            f"quality is {wrong.flatten()[0].item()}; it must be an integer from 1 (coarsest) to 100"
-        )
-    return q.long().expand(count)
+    return q.expand(count)
 
 
 def jpeg(
     x: Tensor, quality: int | Tensor, subsampling: str = "gray", surrogate: str = "noise-matched"
 ) -> Tensor:
-    """Encode and decode `x` at `quality`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
+    """Encode and decode `x`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
 
-    `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integer-valued 0..255, any H and W.
-    `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the derivative of the
-    quantiser's rounding; all other roundings are straight-through. Returns the decoded images, same shape and dtype.
-    Raises `ValueError` on anything else."""
-    if subsampling not in MODES:
-        raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
-    if surrogate not in SURROGATES:
-        raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
-    _check_input(x, subsampling)
-    return _jpeg(x, _check_qualities(quality, len(x)), subsampling, surrogate)
+    `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integers 0..255, any H and W.
+    `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the derivative of
+    the quantiser's rounding; all other roundings are straight-through. Returns the decoded images, same shape
+    and dtype. Raises `ValueError` on anything else."""
+    check_surrogate(surrogate)
+    check_batch(x, subsampling)
+    return _jpeg(x, _qualities(quality, len(x)), subsampling, surrogate)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #8215553d
+# %% ../nbs/04b_jpeg_fast.ipynb #dfb83289
 class RandomJPEG(nn.Module):
     """Attack layer: 8-bit rounding, then exact JPEG at a random quality per sample, `low`..`high` inclusive.
 
-    With `anchor`, every second sample is attacked at that quality. `forward(x, generator)`: float (B, 1, H, W) in gray
-    levels, (B, 3, H, W) for a colour `subsampling`, to the same shape; the quality is drawn from `generator` (on the CPU)."""
+    With `anchor`, every second sample is attacked at that quality. Raises `ValueError` on bad settings."""
 
     def __init__(
         self,
@@ -243,27 +395,27 @@ class RandomJPEG(nn.Module):
         surrogate: str = "noise-matched",
     ):
         super().__init__()
-        if not 1 <= low <= high <= 100:
-            raise ValueError(f"qualities {low}..{high}; need 1 <= low <= high <= 100")
-        if subsampling not in MODES:
-            raise ValueError(f"subsampling is {subsampling!r}; known are {', '.join(MODES)}")
-        if surrogate not in SURROGATES:
-            raise ValueError(f"surrogate is {surrogate!r}; known are {', '.join(SURROGATES)}")
-        self.low, self.high, self.anchor = low, high, None if anchor is None else check_quality(anchor)
-        self.subsampling, self.surrogate = subsampling, surrogate
+        self.low, self.high = check_quality(low), check_quality(high)
+        if low > high:
+            raise ValueError(f"qualities {low}..{high}; need low <= high")
+        self.anchor = None if anchor is None else check_quality(anchor)
+        self.subsampling = check_subsampling(subsampling)
+        self.surrogate = check_surrogate(surrogate)
 
     def qualities(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        "Draw `count` qualities, int64 (count,)."
+        "Draw `count` qualities, int64 (count,), from `generator` (on the CPU)."
         q = torch.randint(self.low, self.high + 1, (count,), generator=generator)
         if self.anchor is not None:
             q[::2] = self.anchor
         return q
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        "Float (B, 1, H, W) in gray levels, (B, 3, H, W) for a colour `subsampling`, to float32, same shape."
         with torch.autocast(x.device.type, enabled=False):
-            return _jpeg(
-                to_8bit(x.float()), self.qualities(len(x), generator), self.subsampling, self.surrogate
-            )
+            q = self.qualities(len(x), generator)
+            return _jpeg(to_8bit(x.float()), q, self.subsampling, self.surrogate)
 
     def extra_repr(self) -> str:
-        return f"low={self.low}, high={self.high}, anchor={self.anchor}, subsampling={self.subsampling!r}, surrogate={self.surrogate!r}"
+        "Settings, for `print`."
+        settings = ("low", "high", "anchor", "subsampling", "surrogate")
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in settings)

@@ -45,7 +45,7 @@ class LatticeConfig:
     gain: float = 1.0  # factor of the gates at strength 1, set after training
     affine: int = 0  # affine couplings in front of the lattice coupling
 
-# %% ../nbs/07b_lattice_network.ipynb #00dc1a43
+# %% ../nbs/07b_lattice_network.ipynb #da367818
 class GateNet(nn.Sequential):
     """Sub-network 1x1, 3x3, 1x1: (B, channels_in, h, w) to (B, channels_out, h, w).
 
@@ -64,7 +64,7 @@ class GateNet(nn.Sequential):
 
 
 class Constant(nn.Module):
-    "A learned number for each channel, whatever the input: (B, channels_in, h, w) to (B, channels_out, h, w)."
+    "A learned number for each channel, whatever the input: (B, any, h, w) to (B, channels_out, h, w)."
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
@@ -98,7 +98,7 @@ def agreed(step_ratio: Tensor, places: float) -> tuple[float, float]:
     `step_ratio`: steps at the promised quality divided by those at 50; `places`: places of each bit."""
     return float(step_ratio.mean().log2() / 2), math.log2(places / USUAL_PLACES) / 2
 
-# %% ../nbs/07b_lattice_network.ipynb #0703895a
+# %% ../nbs/07b_lattice_network.ipynb #bfc925ed
 GRAY_LEVEL = 8.0  # DC of a block whose mean is one gray level higher
 LIFT_SHARE = 5  # the sum of the changes is divided by this; in the usual case, K = 5, it is their mean
 LIFT_MOST = 8.0  # gray levels: a larger change lifts no further
@@ -118,14 +118,14 @@ class Lift(nn.Module):
     def forward(self, c: Tensor, change: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """(B, 1, h, w), added to DC, in gray levels, from conditions (B, channels_c, h, w).
 
-        `change` of the coefficients (B, K, h, w) and `low`, `high` of `block_range` (B, 1, h, w) in gray levels."""
+        `change` of the coefficients (B, K, h, w), and `low`, `high` from `block_range`, in gray levels."""
         side = (low <= 0).to(change) - (high >= 255).to(change)
         need = (change.abs().sum(1, keepdim=True) / LIFT_SHARE).clamp(max=LIFT_MOST)
         return GRAY_LEVEL * F.softplus(self.f(c)) * side * need
 
-# %% ../nbs/07b_lattice_network.ipynb #b102941b
+# %% ../nbs/07b_lattice_network.ipynb #d8cfabcd
 class Louder(nn.Module):
-    "Gates at another strength: g = min(strength * gates(c), highest). `strength` broadcasts with (B, K, h, w)."
+    "Gates at another strength: min(strength * gates(c), highest). `strength` broadcasts with (B, K, h, w)."
 
     def __init__(self, gates: nn.Module, strength: float | Tensor):
         super().__init__()
@@ -191,7 +191,7 @@ class _LatticeBase(Chain):
         "The couplings at a strength, on top of the model's `gain`; they share the weights."
         return Chain(*(louder(coupling, strength * self.config.gain) for coupling in self.couplings))
 
-# %% ../nbs/07b_lattice_network.ipynb #6ef96439
+# %% ../nbs/07b_lattice_network.ipynb #6d54efbf
 class _LatticeView(_LatticeBase):
     "What a `LatticeCINN` sees of an image, and its message map."
 
@@ -205,15 +205,15 @@ class _LatticeView(_LatticeBase):
         return a, torch.cat([others[:, :1] / DC_UNIT, upper, low / 255, high / 255, flat, *mode], 1)
 
     def message(self, bits: Tensor, a: Tensor) -> Tensor:
-        "The message map of bits (B, L), each place turned by its sign; shape and type of the coefficients `a`."
+        "The message map of bits (B, L), each place turned by its sign, in the shape of the coefficients `a`."
         return bits_to_map(bits, *a.shape[1:], a.dtype) * place_signs(*a.shape[1:]).to(a)
 
-# %% ../nbs/07b_lattice_network.ipynb #3e25728f
+# %% ../nbs/07b_lattice_network.ipynb #ff7ee516
 class LatticeCINN(_LatticeView):
     """Lattice coupling with learned gates, lift and trust on low-frequency coefficients; used like `CINN`.
 
     Sender and reader must agree on the number of bits L and on `survive`, the quality 1..100 whose JPEG steps
-    are the lattice's. `forward`, `inverse`: the couplings at gain 1. (QIM of Chen and Wornell, 2001, inside.)"""
+    are the lattice's. `forward`, `inverse`: the couplings at gain 1. (Chen and Wornell, 2001.)"""
 
     def __init__(self, config: LatticeConfig = LatticeConfig()):
         super().__init__(config)

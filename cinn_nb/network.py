@@ -161,11 +161,11 @@ def _couplings(config: Config, subnet: Subnet) -> list[nn.Module]:
         layers.append(AffineCoupling(config.K, config.M, subnet, int(config.condition), config.clamp))
     return layers
 
-# %% ../nbs/07_network.ipynb #21cf7901
+# %% ../nbs/07_network.ipynb #78b8b6ee
 class CINN(Chain):
     """Chain of couplings that hides coded bits in low-frequency coefficients (after Zhang, Xu and Sun, 2025).
 
-    `forward` and `inverse` are the couplings alone: (a, b, c) to (a', r) and back. `subnet`: one of your own."""
+    `forward` and `inverse` are the couplings alone: (a, b, c) to (a', r) and back. `subnet`: your own."""
 
     def __init__(self, config: Config = Config(), subnet: Subnet | None = None):
         super().__init__(*_couplings(config, subnet or config.constructor()))

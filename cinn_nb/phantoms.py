@@ -5,251 +5,269 @@
 # %% auto #0
 __all__ = ['PHANTOMS', 'phantom']
 
-# %% ../nbs/01b_phantoms.ipynb #700205c4
-from pathlib import Path
-from typing import TYPE_CHECKING
+# %% ../nbs/01b_phantoms.ipynb #2453f35c
 import numpy as np
-import pydicom
-
-if TYPE_CHECKING:
-    pass
 from .images import window
 
-# %% ../nbs/01b_phantoms.ipynb #7595ba67
+# %% ../nbs/01b_phantoms.ipynb #109d0f4b
 def _noise(rng: np.random.Generator, size: int, low: float, high: float) -> np.ndarray:
-    "Gaussian random field (size, size), mean 0, deviation 1, with detail between `low` and `high` cycles per image."
+    "Gaussian random field (size, size), mean 0, deviation 1, detail from `low` to `high` cycles per image."
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(size, 1 / size), np.fft.rfftfreq(size, 1 / size), indexing="ij"))
     band = np.exp(-((f / high) ** 2)) * (1 - np.exp(-((f / low) ** 2)))
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((size, size))) * band, s=(size, size))
     return field / (field.std() + 1e-9)
 
-
+# %% ../nbs/01b_phantoms.ipynb #ebbd9722
 def _axes(rng: np.random.Generator, size: int, warp: float) -> tuple[np.ndarray, np.ndarray]:
     "Coordinates x (right) and y (down) in -1..1, gently bent, so that no organ is a perfect ellipse."
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     return x + warp * _noise(rng, size, 1, 3), y + warp * _noise(rng, size, 1, 3)
 
 
-def _oval(x, y, cx, cy, a, b, angle=0.0, soft=0.02):
-    "Soft mask of an ellipse, 1 inside, 0 outside: centre (cx, cy), half axes a and b, turned by `angle` degrees."
+def _oval(x, y, cx, cy, a, b, angle=0.0, soft=0.02) -> np.ndarray:
+    "Soft mask of an ellipse, 1 inside: centre (cx, cy), half axes a, b, turned by `angle` (degrees)."
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     u, v = (x - cx) * c + (y - cy) * s, (y - cy) * c - (x - cx) * s
     return np.clip((1 - np.hypot(u / a, v / b)) * min(a, b) / soft + 0.5, 0, 1)
 
 
-def _paint(canvas, mask, value):
+def _paint(canvas: np.ndarray, mask: np.ndarray, value: float | np.ndarray) -> None:
     "Blend `value` over the canvas, in place, where the mask is 1."
     canvas += mask * (value - canvas)
 
-# %% ../nbs/01b_phantoms.ipynb #fd40012d
-def _head(rng, size, t):
-    "A head slice painted with the tissue values t: air, scalp, skull, csf, grey, white, falx, spot (calcified or not)."
+# %% ../nbs/01b_phantoms.ipynb #519f8424
+def _cortex(rng: np.random.Generator, size: int, t: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Scalp, skull and a folded brain, painted with the tissue values t; the canvas and its coordinates."
     x, y = _axes(rng, size, 0.012)
     image = np.full((size, size), float(t["air"]))
     _paint(image, _oval(x, y, 0, 0, 0.72, 0.90), t["scalp"])
     _paint(image, _oval(x, y, 0, 0, 0.68, 0.86), t["skull"])
-    brain = _oval(x, y, 0, 0.01, 0.61, 0.79)
-    _paint(image, brain, t["csf"])
-    folds = np.abs(_noise(rng, size, 5, 9))
-    deep = _oval(x, y, 0, 0.01, 0.42, 0.58, soft=0.25)
-    _paint(
-        image, _oval(x, y, 0, 0.01, 0.60, 0.78) * np.clip(folds * 7 * (1 + 5 * deep) - 0.25, 0, 1), t["grey"]
-    )
-    _paint(
-        image,
-        _oval(x, y, 0, 0.01, 0.53, 0.71, soft=0.06) * np.clip((folds - 0.55 + 0.6 * deep) * 5, 0, 1),
-        t["white"],
-    )
+    _paint(image, _oval(x, y, 0, 0.01, 0.61, 0.79), t["csf"])
+    folds = np.abs(_noise(rng, size, 5, 9))  # distance from a winding line
+    deep = _oval(x, y, 0, 0.01, 0.42, 0.58, soft=0.25)  # no folds deep inside
+    grey = np.clip(folds * 7 * (1 + 5 * deep) - 0.25, 0, 1)
+    white = np.clip((folds - 0.55 + 0.6 * deep) * 5, 0, 1)
+    _paint(image, _oval(x, y, 0, 0.01, 0.60, 0.78) * grey, t["grey"])
+    _paint(image, _oval(x, y, 0, 0.01, 0.53, 0.71, soft=0.06) * white, t["white"])
+    return image, x, y
+
+# %% ../nbs/01b_phantoms.ipynb #dde2e5c3
+def _head(rng: np.random.Generator, size: int, t: dict) -> np.ndarray:
+    "A head slice painted with the tissue values t, gray levels or HU."
+    image, x, y = _cortex(rng, size, t)
     for side in (-1, 1):
         _paint(image, _oval(x, y, side * 0.21, 0.08, 0.07, 0.11, side * 15, 0.03), t["grey"])  # thalamus
         _paint(image, _oval(x, y, side * 0.25, -0.10, 0.045, 0.13, -side * 12, 0.03), t["grey"])  # striatum
-        _paint(
-            image, _oval(x, y, side * (0.09 + 0.05 * np.abs(y)), -0.20, 0.045, 0.17, -side * 14), t["csf"]
-        )  # frontal horn
-        # occipital horn
-        _paint(image, _oval(x, y, side * 0.20, 0.36, 0.04, 0.15, side * 24), t["csf"])
-        # choroid plexus
-        _paint(image, _oval(x, y, side * 0.19, 0.31, 0.022, 0.03), t["spot"])
-    # third ventricle
-    _paint(image, _oval(x, y, 0, 0.06, 0.014, 0.10, 0, 0.015), t["csf"])
+        front = side * (0.09 + 0.05 * np.abs(y))
+        _paint(image, _oval(x, y, front, -0.20, 0.045, 0.17, -side * 14), t["csf"])  # frontal horn
+        _paint(image, _oval(x, y, side * 0.20, 0.36, 0.04, 0.15, side * 24), t["csf"])  # occipital horn
+        _paint(image, _oval(x, y, side * 0.19, 0.31, 0.022, 0.03), t["spot"])  # choroid plexus
+    _paint(image, _oval(x, y, 0, 0.06, 0.014, 0.10, 0, 0.015), t["csf"])  # third ventricle
     _paint(image, _oval(x, y, 0, 0.20, 0.018, 0.02), t["spot"])  # pineal gland
+    brain = _oval(x, y, 0, 0.01, 0.61, 0.79)
     for cy in (-0.6, 0.62):
         _paint(image, brain * _oval(x, y, 0, cy, 0.009, 0.17, 0, 0.012), t["falx"])
     return image
 
+# %% ../nbs/01b_phantoms.ipynb #06b541ba
+_CT = dict(air=-1000, scalp=25, skull=1100, csf=7, grey=38, white=29, spot=120, falx=52)  # HU
+_MR = dict(air=0, scalp=205, skull=22, csf=38, grey=104, white=150, spot=70, falx=80)  # gray levels
 
-def _head_ct(rng, size):
-    image = _head(
-        rng, size, dict(air=-1000, scalp=25, skull=1100, csf=7, grey=38, white=29, spot=120, falx=52)
-    )
+
+def _head_ct(rng: np.random.Generator, size: int) -> np.ndarray:
+    image = _head(rng, size, _CT)
     return window(image + 3.5 * _noise(rng, size, size / 16, size / 3), 40, 80)
 
 
-def _mr_brain(rng, size):
-    image = _head(rng, size, dict(air=0, scalp=205, skull=22, csf=38, grey=104, white=150, spot=70, falx=80))
-    image = (
-        image
-        * np.clip(1 + 0.12 * _noise(rng, size, 0.5, 1.5), 0.7, 1.3)
-        * (1 + 0.03 * _noise(rng, size, 3, size / 4))
-    )
+def _mr_brain(rng: np.random.Generator, size: int) -> np.ndarray:
+    image = _head(rng, size, _MR)
+    shading = np.clip(1 + 0.12 * _noise(rng, size, 0.5, 1.5), 0.7, 1.3)
+    image = image * shading * (1 + 0.03 * _noise(rng, size, 3, size / 4))
     real, imaginary = 4.5 * rng.standard_normal((2, size, size))
     return np.clip(np.hypot(image + real, imaginary) + 0.5, 0, 255).astype(np.uint8)
 
-# %% ../nbs/01b_phantoms.ipynb #cb4927ca
-def _abdomen(rng, size):
-    x, y = _axes(rng, size, 0.02)
-    image = np.full((size, size), -1000.0)
+# %% ../nbs/01b_phantoms.ipynb #4cf040c9
+def _trunk(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "A canvas with fat and muscle, and the mask of what lies inside them."
+    image = np.full(x.shape, -1000.0)
     _paint(image, _oval(x, y, 0, 0, 0.93, 0.72), -95)  # fat
     _paint(image, _oval(x, y, 0, 0.01, 0.82, 0.61), 55)  # muscle
     inside = _oval(x, y, 0, -0.04, 0.75, 0.53)
     _paint(image, inside, -90)
-    # liver and its vessels
-    _paint(image, inside * _oval(x, y, -0.40, -0.14, 0.36, 0.34, 20), 105 + 7 * _noise(rng, size, 12, 40))
-    _paint(
-        image,
-        _oval(x, y, -0.40, -0.14, 0.29, 0.27, 20, 0.1)
-        * np.clip(1.2 - np.abs(_noise(rng, size, 4, 8)) * 12, 0, 1),
-        150,
-    )
+    return image, inside
+
+
+def _upper_organs(rng: np.random.Generator, image, inside, x, y) -> None:
+    "Liver with its vessels, spleen, stomach."
+    size = len(image)
+    liver = inside * _oval(x, y, -0.40, -0.14, 0.36, 0.34, 20)
+    _paint(image, liver, 105 + 7 * _noise(rng, size, 12, 40))
+    branches = np.clip(1.2 - np.abs(_noise(rng, size, 4, 8)) * 12, 0, 1)
+    _paint(image, _oval(x, y, -0.40, -0.14, 0.29, 0.27, 20, 0.1) * branches, 150)
     _paint(image, inside * _oval(x, y, 0.50, -0.18, 0.19, 0.16, -30), 115)  # spleen
-    # stomach and the air in it
-    _paint(image, _oval(x, y, 0.16, -0.30, 0.20, 0.12, 10), 45)
-    _paint(image, _oval(x, y, 0.16, -0.35, 0.15, 0.05, 6), -850)
-    for cx, cy in zip(rng.uniform(-0.12, 0.5, 9), rng.uniform(-0.1, 0.22, 9)):  # bowel
+    _paint(image, _oval(x, y, 0.16, -0.30, 0.20, 0.12, 10), 45)  # stomach
+    _paint(image, _oval(x, y, 0.16, -0.35, 0.15, 0.05, 6), -850)  # the air in it
+
+# %% ../nbs/01b_phantoms.ipynb #91793cff
+def _bowel(rng: np.random.Generator, image, inside, x, y) -> None:
+    "Nine loops: a wall and what it holds."
+    for cx, cy in zip(rng.uniform(-0.12, 0.5, 9), rng.uniform(-0.1, 0.22, 9)):
         _paint(image, inside * _oval(x, y, cx, cy, 0.085, 0.07), 70)
         _paint(image, inside * _oval(x, y, cx, cy, 0.055, 0.045, 0, 0.03), 25)
+
+
+def _pairs(image, x, y) -> None:
+    "Kidneys, back muscles, and ribs, cut across."
     for side in (-1, 1):
-        _paint(image, _oval(x, y, side * 0.40, 0.26, 0.13, 0.17, side * 25), 170)  # kidneys
+        _paint(image, _oval(x, y, side * 0.40, 0.26, 0.13, 0.17, side * 25), 170)
         _paint(image, _oval(x, y, side * 0.36, 0.26, 0.05, 0.08, side * 25), 20)
         _paint(image, _oval(x, y, side * 0.20, 0.44, 0.14, 0.09, -side * 12), 60)
-        # ribs, cut across
         for turn in (-45, -15, 15, 45):
             cx, cy = side * 0.785 * np.cos(np.radians(turn)), 0.57 * np.sin(np.radians(turn))
             _paint(image, _oval(x, y, cx, cy, 0.022, 0.05, side * turn), 380)
-    # aorta, vena cava
+
+
+def _middle(rng: np.random.Generator, image, x, y) -> None:
+    "Aorta, vena cava and spine."
     _paint(image, _oval(x, y, 0.07, 0.15, 0.06, 0.06), 210)
     _paint(image, _oval(x, y, -0.10, 0.14, 0.065, 0.05), 160)
-    _paint(image, _oval(x, y, 0, 0.33, 0.15, 0.12), 420)  # spine
-    _paint(image, _oval(x, y, 0, 0.33, 0.125, 0.095), 190 + 30 * _noise(rng, size, 15, 50))
+    _paint(image, _oval(x, y, 0, 0.33, 0.15, 0.12), 420)
+    _paint(image, _oval(x, y, 0, 0.33, 0.125, 0.095), 190 + 30 * _noise(rng, len(image), 15, 50))
     _paint(image, _oval(x, y, 0, 0.56, 0.035, 0.10), 450)
     _paint(image, _oval(x, y, 0, 0.48, 0.06, 0.045), 25)
+
+# %% ../nbs/01b_phantoms.ipynb #e93b818d
+def _abdomen(rng: np.random.Generator, size: int) -> np.ndarray:
+    x, y = _axes(rng, size, 0.02)
+    image, inside = _trunk(x, y)
+    _upper_organs(rng, image, inside, x, y)
+    _bowel(rng, image, inside, x, y)
+    _pairs(image, x, y)
+    _middle(rng, image, x, y)
     return window(image + 9 * _noise(rng, size, size / 16, size / 3), 40, 400)
 
-# %% ../nbs/01b_phantoms.ipynb #f722d42c
-def _ribs(x, y):
-    "Ribs of the side x > 0: nine behind, falling slowly outward, and nine in front, falling inward."
+# %% ../nbs/01b_phantoms.ipynb #f87327f6
+def _ribs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    "Ribs of the side x > 0: nine behind and nine in front, brighter along both edges."
     u, out = x / 0.85, np.zeros_like(x)
     for i in range(9):
         for start, slope, curve, gain in ((-0.78, -0.30, 0.62, 15), (-0.40, 0.62, -0.18, 8)):
             off = y - (start + 0.165 * i + slope * u + curve * u**2)
-            out += gain * (
-                np.clip(1.4 - np.abs(off) / 0.03, 0, 1)
-                + 0.5 * np.clip(1 - np.abs(np.abs(off) - 0.032) / 0.012, 0, 1)
-            )
-    return (
-        out
-        * np.clip((x - 0.1) / 0.05, 0, 1)
-        * np.clip((0.86 - x) / 0.04, 0, 1)
-        * np.clip((0.72 - y) / 0.2, 0, 1)
-        * np.clip((y + 0.75) / 0.06, 0, 1)
-    )
+            bone = np.clip(1.4 - np.abs(off) / 0.03, 0, 1)
+            edges = np.clip(1 - np.abs(np.abs(off) - 0.032) / 0.012, 0, 1)
+            out += gain * (bone + 0.5 * edges)
+    inner, outer = np.clip((x - 0.1) / 0.05, 0, 1), np.clip((0.86 - x) / 0.04, 0, 1)
+    lower, upper = np.clip((0.72 - y) / 0.2, 0, 1), np.clip((y + 0.75) / 0.06, 0, 1)
+    return out * inner * outer * lower * upper
 
-
-def _chest(rng, size):
-    x, y = _axes(rng, size, 0.008)
+# %% ../nbs/01b_phantoms.ipynb #215bcb51
+def _body(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    "Mask of trunk, neck and shoulders."
     body = np.maximum(_oval(x, y, 0, 1.0, 1.12, 1.72, 0, 0.10), _oval(x, y, 0, -1.0, 0.20, 0.5, 0, 0.10))
     for side in (-1, 1):
         body = np.maximum(body, _oval(x, y, side * 0.46, 0.05, 0.46, 0.62, side * 14, 0.08))
+    return body
+
+
+def _lungs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    "Mask of the lungs: two long ovals, cut off below by the domes of the diaphragm."
     lungs = np.zeros_like(x)
     for side in (-1, 1):
         dome = _oval(x, y, side * 0.50, 1.02 + 0.05 * side, 0.60, 0.46, 0, 0.03)
-        lungs = np.maximum(
-            lungs,
-            np.minimum(_oval(x, y, side * (0.43 + 0.06 * y), 0.16, 0.36, 0.92, -5 * side, 0.06), 1 - dome),
-        )
+        lung = _oval(x, y, side * (0.43 + 0.06 * y), 0.16, 0.36, 0.92, -5 * side, 0.06)
+        lungs = np.maximum(lungs, np.minimum(lung, 1 - dome))
+    return lungs
+
+# %% ../nbs/01b_phantoms.ipynb #c9015aec
+def _chest(rng: np.random.Generator, size: int) -> np.ndarray:
+    x, y = _axes(rng, size, 0.008)
+    body, lungs = _body(x, y), _lungs(x, y)
     hila = np.exp(-(((np.abs(x) - 0.2) / 0.22) ** 2) - ((y - 0.02) / 0.35) ** 2)
-    fine, coarse = (np.clip(1 - np.abs(_noise(rng, size, *band)) * 4, 0, 1) for band in ((12, 30), (4, 10)))
-    heart = np.maximum(
-        _oval(x, y, 0.13, 0.46, 0.36, 0.27, 28, 0.05), _oval(x, y, 0.02, -0.1, 0.15, 0.62, 0, 0.06)
-    )
+    fine = np.clip(1 - np.abs(_noise(rng, size, 12, 30)) * 4, 0, 1)
+    coarse = np.clip(1 - np.abs(_noise(rng, size, 4, 10)) * 4, 0, 1)
     depth = body * (128 - 10 * y + 16 * x**2 + 5 * _noise(rng, size, 2, 10))
-    depth -= lungs * (
-        78
-        - 10 * y
-        - 22 * hila
-        - 24 * coarse * (0.15 + hila)
-        - 10 * fine * (0.3 + hila)
-        - 3 * _noise(rng, size, 10, 60)
-    )
-    depth += body * heart * (18 + 52 * lungs) + body * _oval(x, y, 0, 0.1, 0.085, 1.6, 0, 0.04) * (
-        20 + 6 * np.cos(45 * y)
-    )
-    # and clavicles
+    air = 78 - 10 * y - 22 * hila - 24 * coarse * (0.15 + hila) - 10 * fine * (0.3 + hila)
+    depth -= lungs * (air - 3 * _noise(rng, size, 10, 60))
+    bulge = _oval(x, y, 0.13, 0.46, 0.36, 0.27, 28, 0.05)
+    vessels = _oval(x, y, 0.02, -0.1, 0.15, 0.62, 0, 0.06)
+    heart = body * np.maximum(bulge, vessels) * (18 + 52 * lungs)
+    depth += heart + body * _oval(x, y, 0, 0.1, 0.085, 1.6, 0, 0.04) * (20 + 6 * np.cos(45 * y))  # spine
     for side in (-1, 1):
-        depth += body * (_ribs(side * x, y) + 26 * _oval(x, y, side * 0.44, -0.62, 0.38, 0.03, -12 * side))
+        collarbone = 26 * _oval(x, y, side * 0.44, -0.62, 0.38, 0.03, -12 * side)
+        depth += body * (_ribs(side * x, y) + collarbone)
     image = 12 + 243 * np.clip(depth / 215, 0, 1) ** 1.1
     return np.clip(image + 2.5 * rng.standard_normal((size, size)) + 0.5, 0, 255).astype(np.uint8)
 
-# %% ../nbs/01b_phantoms.ipynb #1a27610d
-def _echo(rng, n):
+# %% ../nbs/01b_phantoms.ipynb #83cdcbe1
+def _speckle(rng: np.random.Generator, n: int) -> np.ndarray:
+    "Magnitude of blurred complex noise, (n, n), mean square 1: sharp in depth (down), wide across."
+    blur = np.exp(-((np.fft.fftfreq(n)[:, None] * n / 150) ** 2) - (np.fft.rfftfreq(n) * n / 70) ** 2)
+    phasor = [np.fft.irfft2(np.fft.rfft2(part) * blur, s=(n, n)) for part in rng.standard_normal((2, n, n))]
+    speckle = np.hypot(*phasor)
+    return speckle / np.sqrt(np.mean(speckle**2))
+
+
+def _cyst(rng: np.random.Generator, level, d, a, bend) -> None:
+    "A round hole without echoes, in place; behind it all is brighter, because less was lost on the way."
+    ca, cd = rng.uniform(-0.6, 0.6), rng.uniform(0.3, 0.65)
+    ra, rd = rng.uniform(0.08, 0.22), rng.uniform(0.05, 0.1)
+    level -= 32 * _oval(a, bend, ca, cd, ra, rd, 0, 0.015)
+    behind = np.clip(1 - np.abs(a - ca) / ra, 0, 1) * (d > cd + rd)
+    level += 6 * behind * np.exp(-np.maximum(d - cd - rd, 0) / 0.15)
+
+# %% ../nbs/01b_phantoms.ipynb #48fc09f3
+# of the layers: depth, decibels, thickness
+_LAYERS = ((0.06, 10, 0.008), (0.12, 12, 0.006), (0.17, 9, 0.01), (0.78, 20, 0.012))
+
+
+def _echo(rng: np.random.Generator, n: int) -> np.ndarray:
     "Echo of a fan in probe coordinates: (n, n) gray levels, depth down, angle across."
     d, a = np.mgrid[0 : 1 : n * 1j, -1 : 1 : n * 1j]
     bend = d + 0.03 * d * _noise(rng, n, 1, 4)
     level = -14 - 10 * d**2 + 2.5 * _noise(rng, n, 2, 8) + 1.5 * _noise(rng, n, 8, 20)  # decibels
-    # layers, diaphragm
-    for depth, gain, thick in ((0.06, 10, 0.008), (0.12, 12, 0.006), (0.17, 9, 0.01), (0.78, 20, 0.012)):
-        level += gain * np.exp(-(((bend - depth - (0.10 * a**2 if depth > 0.5 else 0)) / thick) ** 2))
-    # cysts, brighter behind
+    for depth, gain, thick in _LAYERS:
+        arch = 0.10 * a**2 if depth > 0.5 else 0  # the diaphragm, the deepest of them, is bent
+        level += gain * np.exp(-(((bend - depth - arch) / thick) ** 2))
     for _ in range(3):
-        ca, cd, ra, rd = (
-            rng.uniform(-0.6, 0.6),
-            rng.uniform(0.3, 0.65),
-            rng.uniform(0.08, 0.22),
-            rng.uniform(0.05, 0.1),
-        )
-        level -= 32 * _oval(a, bend, ca, cd, ra, rd, 0, 0.015)
-        level += (
-            6
-            * np.clip(1 - np.abs(a - ca) / ra, 0, 1)
-            * (d > cd + rd)
-            * np.exp(-np.maximum(d - cd - rd, 0) / 0.15)
-        )
+        _cyst(rng, level, d, a, bend)
     level -= 8 * (d > 0.80)
-    # the beam: sharp in depth
-    blur = np.exp(-((np.fft.fftfreq(n)[:, None] * n / 150) ** 2) - (np.fft.rfftfreq(n) * n / 70) ** 2)
-    phasor = [np.fft.irfft2(np.fft.rfft2(part) * blur, s=(n, n)) for part in rng.standard_normal((2, n, n))]
-    speckle = np.hypot(*phasor)
-    return np.clip(
-        255 * (level + 20 * np.log10(speckle / np.sqrt(np.mean(speckle**2)) + 1e-3) + 42) / 52, 0, 255
-    )
+    decibels = 20 * np.log10(_speckle(rng, n) + 1e-3)
+    return np.clip(255 * (level + decibels + 42) / 52, 0, 255)  # 52 dB are shown
+
+# %% ../nbs/01b_phantoms.ipynb #8d3587f0
+def _between(grid: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    "Values of a grid at fractional rows i and columns j, linear in both."
+    i0, j0 = i.astype(int), j.astype(int)
+    u, v = i - i0, j - j0
+    left = grid[i0, j0] * (1 - u) + grid[i0 + 1, j0] * u
+    right = grid[i0, j0 + 1] * (1 - u) + grid[i0 + 1, j0 + 1] * u
+    return left * (1 - v) + right * v
 
 
-def _ultrasound(rng, size):
+def _ultrasound(rng: np.random.Generator, size: int) -> np.ndarray:
     n = max(size, 16)
     echo = _echo(rng, n)
     y, x = np.mgrid[0 : 1 : size * 1j, -0.5 : 0.5 : size * 1j]
-    depth, angle = (np.hypot(x, y + 0.22) - 0.26) / 0.90, np.arctan2(x, y + 0.22) / np.radians(34)
+    depth = (np.hypot(x, y + 0.22) - 0.26) / 0.90  # the fan's tip lies above the image
+    angle = np.arctan2(x, y + 0.22) / np.radians(34)  # half the opening
     i, j = np.clip(depth * (n - 1), 0, n - 1.001), np.clip((angle + 1) / 2 * (n - 1), 0, n - 1.001)
-    i0, j0 = i.astype(int), j.astype(int)
-    u, v = i - i0, j - j0
-    fan = (echo[i0, j0] * (1 - u) + echo[i0 + 1, j0] * u) * (1 - v) + (
-        echo[i0, j0 + 1] * (1 - u) + echo[i0 + 1, j0 + 1] * u
-    ) * v
-    return np.where((depth >= 0) & (depth <= 1) & (np.abs(angle) <= 1), fan + 0.5, 0).astype(np.uint8)
+    inside = (depth >= 0) & (depth <= 1) & (np.abs(angle) <= 1)
+    return np.where(inside, _between(echo, i, j) + 0.5, 0).astype(np.uint8)
 
-# %% ../nbs/01b_phantoms.ipynb #7e71578e
+# %% ../nbs/01b_phantoms.ipynb #2829e991
 PHANTOMS = ("head_ct", "chest", "mr_brain", "abdomen", "ultrasound")
 
+# %% ../nbs/01b_phantoms.ipynb #ae0bbe2a
+_DRAW = dict(head_ct=_head_ct, chest=_chest, mr_brain=_mr_brain, abdomen=_abdomen, ultrasound=_ultrasound)
 
+# %% ../nbs/01b_phantoms.ipynb #f576ca23
 def phantom(kind: str, size: int = 256, seed: int = 0) -> np.ndarray:
     """A generated, anatomical-looking image: uint8 (size, size), the same for the same kind, size and seed.
 
-    Kinds: `PHANTOMS`. A drawing for tests and teaching, no patient and no scanner behind it."""
+    Kinds: `PHANTOMS`. A drawing for tests and teaching, no patient and no scanner behind it. `ValueError` for
+    another kind, or a size below 8. Another numpy or processor may round a pixel the other way."""
     if kind not in PHANTOMS:
         raise ValueError(f"kind is {kind!r}; it must be one of {PHANTOMS}")
     if size < 8:
         raise ValueError(f"size is {size}; it must be at least 8, one block")
-    draw = dict(head_ct=_head_ct, chest=_chest, mr_brain=_mr_brain, abdomen=_abdomen, ultrasound=_ultrasound)[
-        kind
-    ]
-    return draw(np.random.default_rng([seed, PHANTOMS.index(kind)]), size)
+    return _DRAW[kind](np.random.default_rng([seed, PHANTOMS.index(kind)]), size)

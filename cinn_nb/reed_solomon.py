@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRIMITIVE', 'EXP', 'LOG', 'field_tables', 'gf_mul', 'gf_div', 'poly_mul', 'poly_eval', 'DecodingError', 'Decoded',
-           'generator_poly', 'rs_encode', 'syndromes', 'berlekamp_massey', 'chien_search', 'forney', 'rs_decode',
-           'RSCode', 'rs_decode_batch', 'bytes_to_bits', 'bits_to_bytes', 'keystream', 'whiten', 'Interleaver',
-           'frame_capacity', 'frame', 'unframe', 'split_words', 'MessageCode']
+           'generator_poly', 'rs_encode', 'syndromes', 'berlekamp_massey', 'locator_poly', 'chien_search', 'forney',
+           'rs_decode', 'RSCode', 'bytes_to_bits', 'bits_to_bytes', 'keystream', 'whiten', 'Interleaver',
+           'frame_capacity', 'frame', 'unframe', 'split_words', 'MessageLayout', 'MessageCode', 'rs_decode_batch']
 
 # %% ../nbs/02_reed_solomon.ipynb #d0950612
 import hashlib
@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 import reedsolo
 
-# %% ../nbs/02_reed_solomon.ipynb #5e47a6c9
+# %% ../nbs/02_reed_solomon.ipynb #9a727a40
 PRIMITIVE = 0x11D  # z^8 + z^4 + z^3 + z^2 + 1, the modulus; alpha = 2 generates all non-zero bytes
 
 
@@ -28,7 +28,9 @@ def field_tables(primitive: int = PRIMITIVE) -> tuple[tuple[int, ...], tuple[int
 
     `exp[i]` = alpha^i for i = 0..509 (the cycle twice, so that a sum of two logarithms needs no modulo);
     `log[v]` for v = 1..255; `log[0]` is -1, for zero has no logarithm."""
-    exp, log, v = [0] * 510, [-1] * 256, 1
+    exp = [0] * 510
+    log = [-1] * 256
+    v = 1
     for i in range(255):
         exp[i] = exp[i + 255] = v
         log[v] = i
@@ -40,7 +42,7 @@ def field_tables(primitive: int = PRIMITIVE) -> tuple[tuple[int, ...], tuple[int
 
 EXP, LOG = field_tables()
 
-# %% ../nbs/02_reed_solomon.ipynb #90a4b705
+# %% ../nbs/02_reed_solomon.ipynb #02d8d1a8
 def gf_mul(a: int, b: int) -> int:
     "Product of two bytes in GF(256)."
     return EXP[LOG[a] + LOG[b]] if a and b else 0
@@ -52,7 +54,7 @@ def gf_div(a: int, b: int) -> int:
         raise ZeroDivisionError("division by 0 in GF(256)")
     return EXP[LOG[a] - LOG[b] + 255] if a else 0
 
-# %% ../nbs/02_reed_solomon.ipynb #140cbfe0
+
 def poly_mul(a: list[int], b: list[int]) -> list[int]:
     "Product of two polynomials over GF(256), lowest power first."
     out = [0] * (len(a) + len(b) - 1)
@@ -69,7 +71,7 @@ def poly_eval(a: list[int], x: int) -> int:
         value = gf_mul(value, x) ^ coefficient
     return value
 
-# %% ../nbs/02_reed_solomon.ipynb #59adfcc9
+# %% ../nbs/02_reed_solomon.ipynb #035ad043
 class DecodingError(ValueError):
     "The bytes cannot be decoded: more damage than the code can mend, or a failed check."
 
@@ -89,9 +91,8 @@ def _as_bytes(data, what: str = "data", length: int | None = None) -> bytes:
     if isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 1:
         data = data.tobytes()
     if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise ValueError(
-            f"{what} is of type {type(data).__name__}; give bytes (for text: text.encode('utf-8'))"
-        )
+        kind = type(data).__name__
+        raise ValueError(f"{what} is of type {kind}; give bytes (for text: text.encode('utf-8'))")
     data = bytes(data)
     if length is not None and len(data) != length:
         raise ValueError(f"{what} has {len(data)} bytes; it must have {length}")
@@ -99,13 +100,15 @@ def _as_bytes(data, what: str = "data", length: int | None = None) -> bytes:
 
 
 def _whole(value, what: str) -> int:
+    "A whole number as an int; `ValueError` for anything else."
     try:
         return operator.index(value)
     except TypeError:
         raise ValueError(f"{what} is {value!r}; it must be a whole number") from None
 
-
+# %% ../nbs/02_reed_solomon.ipynb #b03c0bb5
 def _check_nk(n: int, k: int) -> None:
+    "`ValueError` unless 1 <= k < n <= 255."
     _whole(n, "n")
     _whole(k, "k")
     if not 1 <= k < n <= 255:
@@ -116,12 +119,24 @@ def _check_erasures(erasures, n: int) -> tuple[int, ...]:
     "Erasure positions as sorted ints without repetition; `ValueError` outside 0..n-1."
     erased = tuple(sorted({_whole(p, "erasure position") for p in erasures}))
     if erased and not (0 <= erased[0] and erased[-1] < n):
-        raise ValueError(
-            f"erasure positions reach from {erased[0]} to {erased[-1]}; they must lie in 0..{n - 1}"
-        )
+        reach = f"erasure positions reach from {erased[0]} to {erased[-1]}"
+        raise ValueError(f"{reach}; they must lie in 0..{n - 1}")
     return erased
 
-# %% ../nbs/02_reed_solomon.ipynb #5cb09985
+
+def _beyond(n: int, k: int) -> DecodingError:
+    "The error that a decoder of RS(n, k) raises when there is too much damage."
+    return DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n - k})")
+
+
+def _erased_places(erasures, n: int, k: int) -> tuple[int, ...]:
+    "Checked erasures; `DecodingError` when there are more than RS(n, k) can mend."
+    erased = _check_erasures(erasures, n)
+    if len(erased) > n - k:
+        raise DecodingError(f"{len(erased)} erasures; RS({n}, {k}) mends at most {n - k}")
+    return erased
+
+# %% ../nbs/02_reed_solomon.ipynb #a084d387
 @lru_cache(maxsize=None)
 def generator_poly(checks: int) -> tuple[int, ...]:
     "g(x) = (x - alpha^0)(x - alpha^1)... with `checks` = n - k factors, lowest power first."
@@ -138,7 +153,8 @@ def rs_encode(data: bytes, n: int) -> bytes:
     data = _as_bytes(data)
     k = len(data)
     _check_nk(n, k)
-    word, g = list(data) + [0] * (n - k), generator_poly(n - k)[::-1]  # both highest power first from here
+    g = generator_poly(n - k)[::-1]  # highest power first from here on, like the word
+    word = list(data) + [0] * (n - k)
     for i in range(k):
         lead = word[i]  # long division: take lead * g away, so that place i becomes 0
         for j, coefficient in enumerate(g):
@@ -150,38 +166,48 @@ def syndromes(word: bytes, checks: int) -> list[int]:
     "S_j = y(alpha^j), j = 0..checks-1, of a received word y (highest power first); all 0 for a codeword."
     return [poly_eval(word[::-1], EXP[j]) for j in range(checks)]
 
-# %% ../nbs/02_reed_solomon.ipynb #581b51e4
+# %% ../nbs/02_reed_solomon.ipynb #04a90ba9
 def berlekamp_massey(
     S: list[int], gamma: list[int] = (1,), steps: list | None = None
 ) -> tuple[list[int], int]:
-    """Shortest recurrence behind the syndromes S: the locator Lambda(x), lowest power first, and its length L.
+    """Shortest recurrence behind the syndromes S: locator Lambda(x), lowest power first, and its length L.
 
     `gamma`: locator of the known erasures (degree f), [1] without. `steps`: a list that receives
     (r, discrepancy, L, Lambda) after each step. Berlekamp 1968; Massey 1969, IEEE Trans. IT 15:122-127."""
     f = L = len(gamma) - 1
     lam, B = list(gamma), list(gamma)
     for r in range(f, len(S)):
+        B = [0] + B  # x B, always: the failure of B moves on with r
         delta = 0
         for j in range(min(len(lam), r + 1)):
             delta ^= gf_mul(lam[j], S[r - j])
-        xB = [0] + B
         if delta:
-            old, lam = lam, [a ^ gf_mul(delta, b) for a, b in zip_longest(lam, xB, fillvalue=0)]
+            new = [a ^ gf_mul(delta, b) for a, b in zip_longest(lam, B, fillvalue=0)]
             if 2 * L <= r + f:
-                L, xB = r + 1 - L + f, [gf_div(a, delta) for a in old]
-        B = xB
+                B = [gf_div(a, delta) for a in lam]
+                L = r + 1 - L + f
+            lam = new
         if steps is not None:
             steps.append((r, delta, L, list(lam)))
     while not lam[-1]:
         lam.pop()
     return lam, L
 
-# %% ../nbs/02_reed_solomon.ipynb #e6b8c4c8
+
+def locator_poly(positions: list[int], n: int) -> list[int]:
+    "Product of (1 - X_p x) over positions p of a word of n bytes, X_p = alpha^(n-1-p); lowest power first."
+    product = [1]
+    for p in positions:
+        product = poly_mul(product, [1, EXP[n - 1 - p]])
+    return product
+
+# %% ../nbs/02_reed_solomon.ipynb #66e7c885
 def chien_search(lam: list[int], n: int) -> list[int]:
     """Positions p in 0..n-1 with Lambda(X_p^-1) = 0, X_p = alpha^(n-1-p), in rising order.
 
     Chien 1964, IEEE Trans. IT 10:357-363."""
-    terms, found = list(lam), []
+    terms = list(lam)
+    found = []
     for power in range(n):  # X = alpha^power belongs to byte n-1-power
         total = 0
         for t in terms:
@@ -191,7 +217,7 @@ def chien_search(lam: list[int], n: int) -> list[int]:
         terms = [gf_mul(t, EXP[255 - i]) for i, t in enumerate(terms)]
     return found[::-1]
 
-# %% ../nbs/02_reed_solomon.ipynb #dd465bf5
+# %% ../nbs/02_reed_solomon.ipynb #8c1c707e
 def forney(S: list[int], lam: list[int], positions: list[int], n: int) -> list[int]:
     """Error values Y_l, one per position: what to XOR onto these bytes.
 
@@ -200,44 +226,52 @@ def forney(S: list[int], lam: list[int], positions: list[int], n: int) -> list[i
     slope = [c if i % 2 else 0 for i, c in enumerate(lam)][1:]  # Lambda'
     values = []
     for p in positions:
-        X, x = EXP[n - 1 - p], EXP[(255 - (n - 1 - p)) % 255]  # X and its inverse
-        values.append(gf_mul(X, gf_div(poly_eval(omega, x), poly_eval(slope, x))))
+        X = EXP[n - 1 - p]
+        inverse = gf_div(1, X)
+        quotient = gf_div(poly_eval(omega, inverse), poly_eval(slope, inverse))
+        values.append(gf_mul(X, quotient))
     return values
 
-# %% ../nbs/02_reed_solomon.ipynb #9ef700d7
+# %% ../nbs/02_reed_solomon.ipynb #eb80a3f1
 def rs_decode(word: bytes, k: int, erasures: tuple[int, ...] = ()) -> Decoded:
     """Reed-Solomon decoder, written out: mend every e errors and f erasures with 2e + f <= n - k.
 
     `word`: n received bytes; `erasures`: positions known to be unreliable. Returns the k data bytes and the
-    positions whose byte changed; raises `DecodingError` beyond the limit (or, seldom, returns another codeword)."""
+    positions whose byte changed; `DecodingError` beyond the limit (or, seldom, another codeword)."""
     word = _as_bytes(word, "word")
     n = len(word)
     _check_nk(n, k)
-    erased, S = _check_erasures(erasures, n), syndromes(word, n - k)
-    if len(erased) > n - k:
-        raise DecodingError(f"{len(erased)} erasures; RS({n}, {k}) mends at most {n - k}")
+    erased = _erased_places(erasures, n, k)
+    S = syndromes(word, n - k)
     if not any(S):
         return Decoded(word[:k], ())
-    gamma = [1]
-    for p in erased:
-        gamma = poly_mul(gamma, [1, EXP[n - 1 - p]])
-    lam, L = berlekamp_massey(S, gamma)
+    lam, L = berlekamp_massey(S, locator_poly(erased, n))
     places = chien_search(lam, n)
     if 2 * L - len(erased) > n - k or len(lam) - 1 != L or len(places) != L:
-        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n - k})")
-    values, fixed = forney(S, lam, places, n), bytearray(word)
+        raise _beyond(n, k)
+    values = forney(S, lam, places, n)
+    fixed = bytearray(word)
     for p, y in zip(places, values):
         fixed[p] ^= y
     if any(syndromes(fixed, n - k)):
-        raise DecodingError(f"more damage than RS({n}, {k}) can mend (2e + f <= {n - k})")
+        raise _beyond(n, k)
     return Decoded(bytes(fixed[:k]), tuple(p for p, y in zip(places, values) if y))
 
-# %% ../nbs/02_reed_solomon.ipynb #4e60d90f
+# %% ../nbs/02_reed_solomon.ipynb #ba260b3f
 @lru_cache(maxsize=None)
 def _engine(checks: int) -> reedsolo.RSCodec:
+    "The codec of `reedsolo` with our field and first root, for this number of check bytes."
     return reedsolo.RSCodec(checks, nsize=255, fcr=0, prim=PRIMITIVE, generator=2, c_exp=8)
 
 
+def _engine_decode(word: bytes, checks: int, erased: tuple[int, ...]) -> bytes | None:
+    "The codeword that `reedsolo` finds, or None where it gives up (by any of the errors that it raises)."
+    try:
+        return bytes(_engine(checks).decode(bytearray(word), erase_pos=list(erased))[1])
+    except (reedsolo.ReedSolomonError, ArithmeticError, LookupError, ValueError):
+        return None
+
+# %% ../nbs/02_reed_solomon.ipynb #9b569669
 @dataclass(frozen=True)
 class RSCode:
     """RS(n, k) over GF(256): k data bytes to n coded bytes, 1 <= k < n <= 255, else `ValueError`.
@@ -259,97 +293,17 @@ class RSCode:
 
         `erasures`: positions known to be unreliable. Never returns a word with 2e + f > n - k: raises
         `DecodingError` instead. `ValueError` on a wrong length or position."""
-        word, erased = _as_bytes(word, "word", self.n), _check_erasures(erasures, self.n)
-        checks, too_much = (
-            self.n - self.k,
-            f"more damage than RS({self.n}, {self.k}) can mend (2e + f <= {self.n - self.k})",
-        )
-        if len(erased) > checks:
-            raise DecodingError(f"{len(erased)} erasures; RS({self.n}, {self.k}) mends at most {checks}")
-        try:
-            fixed = bytes(_engine(checks).decode(bytearray(word), erase_pos=list(erased))[1])
-        except (reedsolo.ReedSolomonError, ArithmeticError, LookupError, ValueError) as error:
-            raise DecodingError(too_much) from error
+        word = _as_bytes(word, "word", self.n)
+        erased = _erased_places(erasures, self.n, self.k)
+        fixed = _engine_decode(word, self.n - self.k, erased)
+        if fixed is None or self.encode(fixed[: self.k]) != fixed:
+            raise _beyond(self.n, self.k)
         changed = tuple(p for p in range(self.n) if fixed[p] != word[p])
-        e = len(set(changed) - set(erased))
-        if 2 * e + len(erased) > checks or self.encode(fixed[: self.k]) != fixed:
-            raise DecodingError(too_much)
+        if 2 * len(set(changed) - set(erased)) + len(erased) > self.n - self.k:
+            raise _beyond(self.n, self.k)
         return Decoded(fixed[: self.k], changed)
 
-# %% ../nbs/02_reed_solomon.ipynb #3f31523c
-_LOGS = np.array((512, *LOG[1:]), np.int16)  # log 0 = 512: a sum with it lands among the zeros behind EXP
-_EXPS = np.array(EXP + (0,) * 515, np.uint8)
-
-
-def _mul(a, b):
-    return _EXPS[_LOGS[a] + _LOGS[b]]  # products of uint8 arrays
-
-
-def _power(i):
-    return _EXPS[np.asarray(i) % 255]  # alpha^i, any sign
-
-
-def _inverse(a):
-    return _EXPS[255 - _LOGS[a]]  # 1/a, and 0 for 0
-
-
-def _values(a: np.ndarray, points: np.ndarray) -> np.ndarray:
-    "Polynomials (B, d), lowest power first, at the points alpha^(points), shape (m,) -> uint8 (B, m)."
-    powers = _power(np.outer(np.arange(a.shape[1]), points))
-    if len(powers) > len(points):
-        return np.stack([np.bitwise_xor.reduce(_mul(a, column), axis=1) for column in powers.T], axis=1)
-    out = np.zeros((len(a), len(points)), np.uint8)
-    for values, row in zip(a.T, powers):
-        out ^= _mul(values[:, None], row)
-    return out
-
-
-def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "`berlekamp_massey` for syndromes (B, r), erasure locators (B, r+2) of degrees f (B,): Lambda (B, r+2), L (B,)."
-    lam, B, L = gamma, gamma, f
-    for r in range(S.shape[1]):
-        delta = np.bitwise_xor.reduce(_mul(lam[:, : r + 1], S[:, r::-1]), axis=1) * (r >= f)
-        xB = np.pad(B, ((0, 0), (1, 0)))[:, :-1]
-        longer = (delta > 0) & (2 * L <= r + f)
-        B = np.where((r < f)[:, None], B, np.where(longer[:, None], _mul(lam, _inverse(delta)[:, None]), xB))
-        lam, L = lam ^ _mul(delta[:, None], xB), np.where(longer, r + 1 - L + f, L)
-    return lam, L
-
-# %% ../nbs/02_reed_solomon.ipynb #bdfa8dc7
-def rs_decode_batch(
-    words: np.ndarray, k: int, erased: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Decode many words at once: uint8 (B, n) and erasures bool (B, n) -> mended words uint8 (B, n), success bool (B,).
-
-    The same law as `RSCode`; where it fails, the word comes back as it was. The data are the first k columns.
-    `ValueError` on a wrong dtype, shape or k."""
-    words = np.asarray(words)
-    if words.dtype != np.uint8 or words.ndim != 2:
-        raise ValueError(f"words are {words.dtype} {words.shape}; give uint8 (B, n)")
-    n = words.shape[1]
-    _check_nk(n, k)
-    checks = n - k
-    erased = np.zeros(words.shape, bool) if erased is None else np.asarray(erased, bool)
-    if erased.shape != words.shape:
-        raise ValueError(f"erasures have shape {erased.shape}; words have {words.shape}")
-    power, f = np.arange(n - 1, -1, -1), erased.sum(1)  # X_p = alpha^power[p]
-    S, gamma = _values(words[:, ::-1], np.arange(checks)), np.zeros((len(words), checks + 2), np.uint8)
-    gamma[:, 0] = 1
-    for p in np.flatnonzero(erased.any(0)):
-        gamma[:, 1:] ^= _mul(gamma[:, :-1], (_power(power[p]) * erased[:, p, None]).astype(np.uint8))
-    lam, L = _berlekamp_massey_batch(S, gamma, f)
-    places, omega = _values(lam, -power) == 0, np.zeros_like(S)
-    for j in range(checks):
-        omega[:, j:] ^= _mul(lam[:, j : j + 1], S[:, : checks - j])
-    slope = lam[:, 1:] * (np.arange(checks + 1) % 2 == 0).astype(np.uint8)
-    Y = _mul(_power(power), _mul(_values(omega, -power), _inverse(_values(slope, -power))))
-    degree = checks + 1 - np.argmax(lam[:, ::-1] > 0, axis=1)
-    fixed = words ^ np.where(places, Y, 0)
-    success = (2 * L - f <= checks) & (f <= checks) & (degree == L) & (places.sum(1) == L)
-    success &= ~_values(fixed[:, ::-1], np.arange(checks)).any(1)
-    return np.where(success[:, None], fixed, words), success
-
-# %% ../nbs/02_reed_solomon.ipynb #3c8df951
+# %% ../nbs/02_reed_solomon.ipynb #fb5a5e74
 def bytes_to_bits(data: bytes) -> np.ndarray:
     "Bytes -> uint8 array of 0/1, shape (8 * len,), most significant bit of each byte first."
     return np.unpackbits(np.frombuffer(_as_bytes(data), np.uint8))
@@ -364,16 +318,14 @@ def bits_to_bytes(bits: np.ndarray) -> bytes:
         raise ValueError("bits hold values other than 0 and 1; decide soft values first (bits > 0)")
     return np.packbits(bits.astype(np.uint8)).tobytes()
 
-# %% ../nbs/02_reed_solomon.ipynb #1cb4f817
-def keystream(length: int, seed: int = 0, purpose: str = "whiten") -> bytes:
-    """`length` fixed pseudo-random bytes: SHA-256 of the ASCII texts "cinn-nb PURPOSE SEED i", i = 0, 1, 2, ..., joined and cut.
 
-    Not secret: anybody can compute it (FIPS 180-4 for the hash)."""
-    blocks = (
-        hashlib.sha256(f"cinn-nb {purpose} {seed} {i}".encode("ascii")).digest()
-        for i in range(-(-length // 32))
-    )
-    return b"".join(blocks)[:length]
+def keystream(length: int, seed: int = 0, purpose: str = "whiten") -> bytes:
+    """`length` fixed pseudo-random bytes: SHA-256 of "cinn-nb PURPOSE SEED i", i = 0, 1, ..., joined and cut.
+
+    The texts are ASCII. Not secret: anybody can compute it (FIPS 180-4 for the hash)."""
+    count = -(-length // 32)  # blocks of 32 bytes, rounded up
+    texts = (f"cinn-nb {purpose} {seed} {i}" for i in range(count))
+    return b"".join(hashlib.sha256(text.encode("ascii")).digest() for text in texts)[:length]
 
 
 def whiten(data: bytes, seed: int = 0) -> bytes:
@@ -381,17 +333,29 @@ def whiten(data: bytes, seed: int = 0) -> bytes:
     data = _as_bytes(data)
     return bytes(a ^ b for a, b in zip(data, keystream(len(data), seed)))
 
-# %% ../nbs/02_reed_solomon.ipynb #d96f4d4c
+# %% ../nbs/02_reed_solomon.ipynb #1d2578f3
 @lru_cache(maxsize=64)
 def _keys(length: int, seed: int) -> np.ndarray:
+    "A 64-bit key for each of `length` positions, uint64, not to be written to."
     keys = np.frombuffer(keystream(8 * length, seed, "interleave"), ">u8").astype(np.uint64)
     keys.flags.writeable = False
     return keys
 
 
+@lru_cache(maxsize=64)
+def _deal(lengths: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Sending order of the bytes of several words, as indices into the words written one after the other.
+
+    Round j sends byte j of each word that has one; in a round the smaller key goes first (key i: byte i)."""
+    rounds = np.concatenate([np.arange(n) for n in lengths])
+    order = np.lexsort((_keys(len(rounds), seed), rounds))
+    order.flags.writeable = False
+    return order
+
+# %% ../nbs/02_reed_solomon.ipynb #dbb60dfd
 @dataclass(frozen=True)
 class Interleaver:
-    """A fixed permutation of `length` items (last axis of an array), drawn from `seed`; the same on every machine.
+    """A fixed permutation of `length` items (last axis of an array) by `seed`; the same on every machine.
 
     `order[i]` is the old place of the item at new place i. `ValueError` on arrays of another length."""
 
@@ -407,7 +371,8 @@ class Interleaver:
         "int64 array (length,), a permutation of 0..length-1."
         return np.argsort(_keys(self.length, self.seed), kind="stable")
 
-    def _permute(self, x, order):
+    def _permute(self, x, order: np.ndarray):
+        "The items of the last axis in another order; `ValueError` unless there are `length` of them."
         x = x if hasattr(x, "shape") else np.asarray(x)
         if not x.shape or x.shape[-1] != self.length:
             raise ValueError(f"array of shape {tuple(x.shape)}; its last axis must be {self.length} long")
@@ -421,41 +386,30 @@ class Interleaver:
         "Undo `forward`."
         return self._permute(x, np.argsort(self.order, kind="stable"))
 
-# %% ../nbs/02_reed_solomon.ipynb #932e2f5c
-@lru_cache(maxsize=64)
-def _deal(lengths: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Sending order of the bytes of several words, as indices into the words written one after the other.
-
-    Round j sends byte j of each word that has one; within a round the smaller key goes first (key i: byte i)."""
-    rounds = np.concatenate([np.arange(n) for n in lengths])
-    order = np.lexsort((_keys(len(rounds), seed), rounds))
-    order.flags.writeable = False
-    return order
-
-# %% ../nbs/02_reed_solomon.ipynb #3f521e58
+# %% ../nbs/02_reed_solomon.ipynb #3da9962f
 def _frame_fields(size: int) -> tuple[int, int]:
     "Bytes of the length field and of the CRC in a frame of `size` bytes."
     return (1 if size <= 256 else 2), (4 if size >= 16 else 2)
 
 
 def _crc(data: bytes, width: int) -> bytes:
+    "CRC-32 (width 4) or CRC-16-CCITT (width 2) of `data`, big-endian."
     return (crc32(data) if width == 4 else crc_hqx(data, 0xFFFF)).to_bytes(width, "big")
 
 
 def frame_capacity(size: int) -> int:
-    "User bytes that fit into a frame of `size` bytes; 0 when there is no room (no frame exists below 4 bytes)."
+    "User bytes that fit into a frame of `size` bytes; 0 when there is no room (below 4 bytes: no frame)."
     return min(size - sum(_frame_fields(size)), 65535) if size >= 4 else 0
 
-
+# %% ../nbs/02_reed_solomon.ipynb #7e132857
 def frame(payload: bytes, size: int) -> bytes:
-    "Length, payload, zero padding and CRC in exactly `size` bytes (at least 4). `ValueError` if it does not fit."
+    "Length, payload, zero padding and CRC in exactly `size` bytes (>= 4). `ValueError` if it does not fit."
     payload = _as_bytes(payload, "payload")
+    most = frame_capacity(size)
     if size < 4:
         raise ValueError(f"a frame of {size} bytes is impossible: it needs at least 4")
-    if len(payload) > frame_capacity(size):
-        raise ValueError(
-            f"payload of {len(payload)} bytes; a frame of {size} bytes holds at most {frame_capacity(size)}"
-        )
+    if len(payload) > most:
+        raise ValueError(f"payload of {len(payload)} bytes; a frame of {size} bytes holds at most {most}")
     head, tail = _frame_fields(size)
     body = (len(payload).to_bytes(head, "big") + payload).ljust(size - tail, b"\0")
     return body + _crc(body, tail)
@@ -477,29 +431,41 @@ def unframe(data: bytes) -> bytes:
         raise DecodingError("the padding is not zero: no frame")
     return body[head : head + length]
 
-# %% ../nbs/02_reed_solomon.ipynb #d97eb0a7
+# %% ../nbs/02_reed_solomon.ipynb #e21dd4c3
 def split_words(total: int, rate: float = 0.5) -> tuple[tuple[int, int], ...]:
-    """(n, k) of as few Reed-Solomon words as hold `total` bytes: n at most 255, lengths equal to within one byte,
-    longer ones first; k = floor(n * rate), at most n - 2. Empty when no word has room for a data byte."""
+    """(n, k) of as few Reed-Solomon words as hold `total` bytes; empty when no word has room for a data byte.
+
+    n <= 255; lengths are equal to within one byte, longer ones first; k = floor(n * rate), at most n - 2."""
     count = -(-total // 255)
     lengths = [total // count + (i < total % count) for i in range(count)]
     words = tuple((n, min(int(n * rate + 1e-9), n - 2)) for n in lengths)
     return words if words and min(k for _, k in words) >= 1 else ()
 
-# %% ../nbs/02_reed_solomon.ipynb #238e3378
+
+def _check_message_soft(soft, coded_bits: int) -> np.ndarray:
+    "Soft bits as float64 (coded_bits,); `ValueError` on a wrong shape or values not finite."
+    soft = np.asarray(soft, dtype=np.float64)
+    if soft.shape != (coded_bits,):
+        raise ValueError(f"soft bits have shape {soft.shape}; this code needs ({coded_bits},)")
+    if not np.isfinite(soft).all():
+        raise ValueError(f"{(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
+    return soft
+
+# %% ../nbs/02_reed_solomon.ipynb #76867723
 def _encode_words(data: bytes, words: tuple[tuple[int, int], ...]) -> bytes:
     "All data bytes -> coded bytes in sending order."
     coded = b""
     for n, k in words:
-        coded, data = coded + RSCode(n, k).encode(data[:k]), data[k:]
+        coded += RSCode(n, k).encode(data[:k])
+        data = data[k:]
     return np.frombuffer(coded, np.uint8)[_deal(tuple(n for n, _ in words))].tobytes()
 
 
 def _decode_words(sent: bytes, words: tuple[tuple[int, int], ...], erasures: tuple[int, ...] = ()) -> Decoded:
     "Coded bytes in sending order -> all data bytes; positions are places in `sent`."
-    order = _deal(tuple(n for n, _ in words))
-    place = np.argsort(order)  # where each byte of the words was sent
-    coded, lost = np.frombuffer(sent, np.uint8)[place], np.isin(place, erasures)
+    place = np.argsort(_deal(tuple(n for n, _ in words)))  # where each byte of the words was sent
+    coded = np.frombuffer(sent, np.uint8)[place]
+    lost = np.isin(place, erasures)
     data, corrected, start = b"", [], 0
     for i, (n, k) in enumerate(words):
         part = slice(start, start + n)
@@ -507,17 +473,17 @@ def _decode_words(sent: bytes, words: tuple[tuple[int, int], ...], erasures: tup
             word = RSCode(n, k).decode(coded[part], np.flatnonzero(lost[part]))
         except DecodingError as error:
             raise DecodingError(f"word {i + 1} of {len(words)}: {error}") from error
-        data, start = data + word.payload, start + n
+        data += word.payload
         corrected += [int(place[part][p]) for p in word.corrected]
+        start += n
     return Decoded(data, tuple(sorted(corrected)))
 
-# %% ../nbs/02_reed_solomon.ipynb #8f2db194
+# %% ../nbs/02_reed_solomon.ipynb #fe8c9b49
 @dataclass(frozen=True)
-class MessageCode:
-    """Payload bytes to `coded_bits` bits and back: frame, Reed-Solomon words, interleaving, whitening.
+class MessageLayout:
+    """How `coded_bits` bits are spent; `rate`: share of data bytes, 0 < rate < 1.
 
-    `rate`: share of data bytes, 0 < rate < 1. `words`: (n, k) of each word; `data_bytes`: bytes before coding, the
-    size of the frame; `capacity`: user bytes, 0 when the image is too small. `ValueError` for values out of range."""
+    `ValueError` for values out of range."""
 
     coded_bits: int
     rate: float = 0.5
@@ -528,12 +494,28 @@ class MessageCode:
         if not 0 < self.rate < 1:
             raise ValueError(f"rate is {self.rate}; it must lie between 0 and 1, both excluded")
 
-    words = property(lambda self: split_words(self.coded_bits // 8, self.rate))
-    data_bytes = property(lambda self: sum(k for _, k in self.words))
-    capacity = property(lambda self: frame_capacity(self.data_bytes))
+    @property
+    def words(self) -> tuple[tuple[int, int], ...]:
+        "(n, k) of each Reed-Solomon word; empty when there is no room for one."
+        return split_words(self.coded_bits // 8, self.rate)
+
+    @property
+    def data_bytes(self) -> int:
+        "Bytes before coding: the size of the frame."
+        return sum(k for _, k in self.words)
+
+    @property
+    def capacity(self) -> int:
+        "User bytes; 0 when the image is too small."
+        return frame_capacity(self.data_bytes)
+
+# %% ../nbs/02_reed_solomon.ipynb #5a0b76bc
+@dataclass(frozen=True)
+class MessageCode(MessageLayout):
+    "Payload bytes to `coded_bits` bits and back: frame, Reed-Solomon words, interleaving, whitening."
 
     def encode(self, payload: bytes) -> np.ndarray:
-        "At most `capacity` bytes -> uint8 bits (coded_bits,) of 0/1. `ValueError` when the payload is too long."
+        "At most `capacity` bytes -> uint8 bits (coded_bits,) of 0/1. `ValueError` for a longer payload."
         payload = _as_bytes(payload, "payload")
         if len(payload) > self.capacity or not self.capacity:
             raise ValueError(
@@ -546,17 +528,118 @@ class MessageCode:
     def decode(self, soft: np.ndarray, erasures: tuple[int, ...] = ()) -> Decoded:
         """Soft bits (coded_bits,), float, positive = 1 (exactly 0 counts as 0) -> `Decoded`.
 
-        `corrected`: coded bytes that were wrong; byte b covers soft[8b:8b+8]. `erasures`: coded bytes known to be
-        unreliable. `DecodingError` when a word or the frame fails; `ValueError` on a wrong shape or values not finite."""
-        soft, total = np.asarray(soft, dtype=np.float64), self.coded_bits // 8
-        if soft.shape != (self.coded_bits,):
-            raise ValueError(f"soft bits have shape {soft.shape}; this code needs ({self.coded_bits},)")
-        if not np.isfinite(soft).all():
-            raise ValueError(f"{(~np.isfinite(soft)).sum()} soft bits are not finite (NaN or infinite)")
+        `corrected`: coded bytes that were wrong; byte b covers soft[8b:8b+8]. `erasures`: coded bytes known
+        to be unreliable. `DecodingError` when a word or the frame fails; `ValueError` on bad input."""
+        soft = _check_message_soft(soft, self.coded_bits)
+        total = self.coded_bits // 8
         erasures = _check_erasures(erasures, total)
         if not self.capacity:
-            raise DecodingError(
-                f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message"
-            )
+            few = f"{self.coded_bits} coded bits at rate {self.rate:g} are too few to carry a message"
+            raise DecodingError(few)
         answer = _decode_words(whiten(bits_to_bytes(soft[: 8 * total] > 0)), self.words, erasures)
         return Decoded(unframe(answer.payload), answer.corrected)
+
+# %% ../nbs/02_reed_solomon.ipynb #c82f010b
+_LOGS = np.array((512, *LOG[1:]), np.int16)  # log 0 = 512: a sum with it lands among the zeros behind EXP
+_EXPS = np.array(EXP + (0,) * 515, np.uint8)
+
+
+def _mul(a, b):
+    "Products of two uint8 arrays in GF(256)."
+    return _EXPS[_LOGS[a] + _LOGS[b]]
+
+
+def _power(i):
+    "alpha^i for whole numbers of any sign."
+    return _EXPS[np.asarray(i) % 255]
+
+
+def _inverse(a):
+    "1/a, and 0 for 0."
+    return _EXPS[255 - _LOGS[a]]
+
+
+def _values(a: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Polynomials (B, d), lowest power first, at the points alpha^(points), shape (m,) -> uint8 (B, m).
+
+    Two ways to the same sum; the one with fewer passes of the loop is taken."""
+    powers = _power(np.outer(np.arange(a.shape[1]), points))
+    if len(powers) > len(points):
+        return np.stack([np.bitwise_xor.reduce(_mul(a, column), axis=1) for column in powers.T], axis=1)
+    out = np.zeros((len(a), len(points)), np.uint8)
+    for values, row in zip(a.T, powers):
+        out ^= _mul(values[:, None], row)
+    return out
+
+# %% ../nbs/02_reed_solomon.ipynb #3f2eb6a8
+def _locators(erased: np.ndarray, power: np.ndarray, checks: int) -> np.ndarray:
+    "`locator_poly` of the erasures bool (B, n) of each word -> uint8 (B, checks + 2)."
+    gamma = np.zeros((len(erased), checks + 2), np.uint8)
+    gamma[:, 0] = 1
+    for p in np.flatnonzero(erased.any(0)):
+        X = (_power(power[p]) * erased[:, p, None]).astype(np.uint8)  # 0 where this word keeps byte p
+        gamma[:, 1:] ^= _mul(gamma[:, :-1], X)
+    return gamma
+
+
+def _berlekamp_massey_batch(S: np.ndarray, gamma: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`berlekamp_massey` for syndromes (B, r) and erasure locators (B, r+2) of degrees f (B,).
+
+    Returns Lambda (B, r+2) and L (B,). A word with f erasures joins in at step r = f."""
+    lam, B, L = gamma, gamma, f
+    for r in range(S.shape[1]):
+        begun = r >= f
+        xB = np.pad(B, ((0, 0), (1, 0)))[:, :-1]
+        delta = np.bitwise_xor.reduce(_mul(lam[:, : r + 1], S[:, r::-1]), axis=1) * begun
+        longer = (delta > 0) & (2 * L <= r + f)
+        scaled = _mul(lam, _inverse(delta)[:, None])  # Lambda / Delta
+        B = np.where(begun[:, None], np.where(longer[:, None], scaled, xB), B)
+        lam = lam ^ _mul(delta[:, None], xB)
+        L = np.where(longer, r + 1 - L + f, L)
+    return lam, L
+
+# %% ../nbs/02_reed_solomon.ipynb #36e88487
+def _forney_batch(S: np.ndarray, lam: np.ndarray, power: np.ndarray) -> np.ndarray:
+    "`forney` for all n places of each word, whether wrong or not -> uint8 (B, n)."
+    checks = S.shape[1]
+    omega = np.zeros_like(S)
+    for j in range(checks):
+        omega[:, j:] ^= _mul(lam[:, j : j + 1], S[:, : checks - j])
+    odd = (np.arange(checks + 1) % 2 == 0).astype(np.uint8)  # item i belongs to x^(i+1)
+    slope = lam[:, 1:] * odd
+    return _mul(_power(power), _mul(_values(omega, -power), _inverse(_values(slope, -power))))
+
+
+def _check_batch(words: np.ndarray, k: int, erased: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    "Words uint8 (B, n) and erasures bool (B, n), checked; `ValueError` on a wrong dtype, shape or k."
+    words = np.asarray(words)
+    if words.dtype != np.uint8 or words.ndim != 2:
+        raise ValueError(f"words are {words.dtype} {words.shape}; give uint8 (B, n)")
+    _check_nk(words.shape[1], k)
+    erased = np.zeros(words.shape, bool) if erased is None else np.asarray(erased, bool)
+    if erased.shape != words.shape:
+        raise ValueError(f"erasures have shape {erased.shape}; words have {words.shape}")
+    return words, erased
+
+# %% ../nbs/02_reed_solomon.ipynb #f3d99051
+def rs_decode_batch(
+    words: np.ndarray, k: int, erased: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Decode many words: uint8 (B, n), erasures bool (B, n) -> mended words uint8 (B, n), success bool (B,).
+
+    The same law as `RSCode`; where it fails, the word comes back as it was. The data are the first k columns.
+    `ValueError` on a wrong dtype, shape or k."""
+    words, erased = _check_batch(words, k, erased)
+    n = words.shape[1]
+    checks = n - k
+    power = np.arange(n - 1, -1, -1)  # byte p has the locator X_p = alpha^power[p]
+    f = erased.sum(1)
+    S = _values(words[:, ::-1], np.arange(checks))
+    lam, L = _berlekamp_massey_batch(S, _locators(erased, power, checks), f)
+    wrong = _values(lam, -power) == 0  # Chien: the zeros of Lambda
+    Y = _forney_batch(S, lam, power)
+    fixed = words ^ np.where(wrong, Y, 0)
+    degree = checks + 1 - np.argmax(lam[:, ::-1] > 0, axis=1)
+    success = (2 * L - f <= checks) & (f <= checks) & (degree == L) & (wrong.sum(1) == L)
+    success &= ~_values(fixed[:, ::-1], np.arange(checks)).any(1)
+    return np.where(success[:, None], fixed, words), success

@@ -29,17 +29,25 @@ from typing import Any, Iterable, Mapping
 # %% ../nbs/13_study.ipynb #c648f45d
 from .core import atomic_path, in_test, repo_root
 
-# %% ../nbs/13_study.ipynb #81118fd9
+# %% ../nbs/13_study.ipynb #7680dcb9
 def _write(path: Path, text: str) -> Path:
     "Write `text` aside, then rename: a reader sees the old file or the new one, never half of one."
     with atomic_path(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
     return path
 
-# %% ../nbs/13_study.ipynb #dd765c6a
+
+def _write_json(path: Path, content: Any) -> Path:
+    return _write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+# %% ../nbs/13_study.ipynb #14d42b13
 @dataclass(frozen=True)
 class Profile:
-    "A size of the study: its `name`, what it is `purpose`d for, where its `figures` go, and the `mark` printed on them."
+    "A size of the study: `name`, `purpose`, where its `figures` go, and the `mark` printed on them."
 
     name: str
     purpose: str
@@ -67,7 +75,7 @@ def profile_of(name: str) -> Profile:
         raise ValueError(f"profile is {name!r}; it must be one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
-# %% ../nbs/13_study.ipynb #6ee593b9
+# %% ../nbs/13_study.ipynb #8aeb35fb
 _TEST_DIRS: dict[tuple[str, ...], tempfile.TemporaryDirectory] = {}
 
 
@@ -83,9 +91,10 @@ def _folder(*parts: str) -> Path:
 
 
 def out_dir(experiment: str, profile: str = "quick") -> Path:
-    """The folder, made if missing, that `experiment` (such as `"21_robustness"`) writes to: `runs/<profile>/<experiment>/`.
+    """The folder that `experiment` (such as `"21_robustness"`) writes to: `runs/<profile>/<experiment>/`.
 
-    Under a test it is a temporary folder. Raises `ValueError` for an unknown profile or a name that is no file name."""
+    Made if missing; under a test it is a temporary folder. Raises `ValueError` for an unknown profile or a
+    name that is no file name."""
     if not re.fullmatch(r"\w[\w.-]*", experiment):
         raise ValueError(
             f"experiment is {experiment!r}; give a notebook's name without folder, such as '21_robustness'"
@@ -94,10 +103,10 @@ def out_dir(experiment: str, profile: str = "quick") -> Path:
 
 
 def figures_dir(profile: str = "quick") -> Path:
-    "The folder, made if missing, for figures: `figures/quick/` or `figures/`; under a test a temporary folder."
+    "The folder for figures, made if missing: `figures/quick/` or `figures/`; under a test a temporary one."
     return _folder(*profile_of(profile).figures.split("/"))
 
-# %% ../nbs/13_study.ipynb #cdded732
+# %% ../nbs/13_study.ipynb #8dffeef3
 def _places() -> list[tuple[str, str]]:
     "Folders of this machine and what to write instead, the longest first."
     try:
@@ -112,19 +121,19 @@ def _places() -> list[tuple[str, str]]:
         (tempfile.gettempdir(), "$TMP"),
         (os.path.expanduser("~"), "~"),
     ]
-    both = {
-        (str(form), name) for place, name in named if place for form in (Path(place), Path(place).resolve())
-    }
-    return sorted(
-        ((place, name) for place, name in both if len(place) > 3 and os.path.isabs(place)),
-        key=lambda pn: (-len(pn[0]), pn),
-    )
+    found = set()
+    for place, name in named:
+        if place:
+            found |= {(place, name) for place in (str(Path(place)), str(Path(place).resolve()))}
+    usable = [(place, name) for place, name in found if len(place) > 3 and os.path.isabs(place)]
+    return sorted(usable, key=lambda pair: (-len(pair[0]), pair))
 
-
+# %% ../nbs/13_study.ipynb #23219036
 def scrub(text: str) -> str:
     "`text` without this machine's folders and without anybody's home folder."
     for place, name in _places():
-        text = re.sub(r"(?<![\w.-])" + re.escape(place) + r"(?![\w-])", lambda _: name, text)
+        whole_path = r"(?<![\w.-])" + re.escape(place) + r"(?![\w-])"
+        text = re.sub(whole_path, lambda _, name=name: name, text)
     return re.sub(r"(?<![\w.-])/(?:home|Users)/[\w.-]+", "~", text)
 
 
@@ -136,7 +145,7 @@ def shown(path: str | Path) -> str:
     except (ValueError, FileNotFoundError):
         return scrub(path.as_posix())
 
-# %% ../nbs/13_study.ipynb #20aed312
+# %% ../nbs/13_study.ipynb #0e682bfe
 def find_result(experiment: str, profile: str = "quick", name: str = "metrics.csv") -> Path:
     """The file `name` of `experiment`: from `runs/<profile>/` if it is there, else from `data/results/`.
 
@@ -149,13 +158,12 @@ def find_result(experiment: str, profile: str = "quick", name: str = "metrics.cs
     for path in places:
         if path.is_file():
             return path
-    raise FileNotFoundError(
-        f"no {name} of {experiment}: neither {' nor '.join(shown(p) for p in places)} is there; run `make reproduce PROFILE={profile}`"
-    )
+    missing = f"no {name} of {experiment}: neither {' nor '.join(shown(p) for p in places)} is there"
+    raise FileNotFoundError(f"{missing}; run `make reproduce PROFILE={profile}`")
 
-# %% ../nbs/13_study.ipynb #3304bde9
+# %% ../nbs/13_study.ipynb #69e48cc2
 def sha256_of(path: str | Path) -> str:
-    "The SHA-256 of a file, as 64 hexadecimal digits; of a folder: over the names and hashes of all files in it."
+    "The SHA-256 of a file, 64 hexadecimal digits; of a folder: over names and hashes of all files in it."
     path, digest = Path(path), hashlib.sha256()
     if path.is_dir():
         for file in sorted(p for p in path.rglob("*") if p.is_file()):
@@ -166,14 +174,16 @@ def sha256_of(path: str | Path) -> str:
             digest.update(block)
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #34c7f86d
+# %% ../nbs/13_study.ipynb #e3ea7271
 _CODE = [":!figures", ":!data/results", ":!README.md"]  # a run may change what it reports, not what it runs
 
 
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
-    "`commit` (40 hexadecimal digits) and `dirty` (are there uncommitted changes, but for results?); both `None` outside a git checkout."
+    """`commit` (40 hexadecimal digits) and `dirty` (uncommitted changes, but for results?).
 
-    def git(*args):
+    Both `None` outside a git checkout."""
+
+    def git(*args: str) -> str:
         return subprocess.run(
             ["git", "-C", str(root or repo_root()), *args], capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -197,7 +207,7 @@ def versions() -> dict[str, str]:
             pass
     return found
 
-# %% ../nbs/13_study.ipynb #0a843fbc
+# %% ../nbs/13_study.ipynb #8a1920cd
 def _cpu() -> str:
     "The processor's model name, where the system tells."
     try:
@@ -213,9 +223,9 @@ def _cpu() -> str:
 
 
 def machine(device: Any = None) -> dict[str, Any]:
-    """What of the machine can change a number or a duration: system, processor, cores, torch's threads and the device's name.
+    """What of the machine can change a number or a duration: system, processor, cores, threads, device.
 
-    `device`: a torch device or its name; `None` or `"auto"` means CUDA if torch is loaded and sees it, else the CPU."""
+    `device`: a torch device or its name; `None` or `"auto"`: CUDA if torch is loaded and sees it, else CPU."""
     torch, cpu, kind = sys.modules.get("torch"), _cpu(), str(device or "auto")
     cuda = bool(torch) and torch.cuda.is_available() and (kind == "auto" or kind.startswith("cuda"))
     return {
@@ -227,7 +237,24 @@ def machine(device: Any = None) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(None if kind == "auto" else kind) if cuda else "cpu",
     }
 
-# %% ../nbs/13_study.ipynb #5b835212
+# %% ../nbs/13_study.ipynb #a8569563
+def _hashes(paths: Iterable[str | Path]) -> dict[str, str]:
+    return {shown(path): sha256_of(path) for path in paths}
+
+
+def _code_of(experiment: str | None) -> str | None:
+    "The fingerprint of an experiment's notebook, where there is one."
+    notebook = repo_root() / "nbs" / f"{experiment}.ipynb"
+    return fingerprint(notebook) if experiment and notebook.is_file() else None
+
+
+def _times(started: float | None, durations: Mapping[str, float] | None) -> dict[str, Any]:
+    begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
+    seconds = round(time.time() - started, 2) if started else None
+    parts = {name: round(value, 3) for name, value in (durations or {}).items()}
+    return {"started": begin, "seconds": seconds, "durations": parts}
+
+# %% ../nbs/13_study.ipynb #ba6694d4
 def provenance(
     parameters: Mapping[str, Any],
     inputs: Iterable[str | Path] = (),
@@ -239,33 +266,20 @@ def provenance(
     durations: Mapping[str, float] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """The record of one run, ready for JSON.
+    """The record of one run, ready for JSON, without absolute path, user or host name.
 
-    `parameters`: name -> value, with `profile` and `seed` where there are such. `inputs`, `outputs`: files or folders; they are hashed now.
-    `started`: `time.time()` at the start. `experiment`: the notebook's name, whose code is then fingerprinted. `durations`: seconds of named parts.
-    Everything in `more` is kept as it is. Holds no absolute path, user or host name. Raises `FileNotFoundError` for a file that is not there."""
-    files = lambda paths: {shown(path): sha256_of(path) for path in paths}
-    notebook = repo_root() / "nbs" / f"{experiment}.ipynb" if experiment else None
-    record = {
-        "experiment": experiment,
-        "profile": parameters.get("profile"),
-        "seed": parameters.get("seed"),
-        "parameters": dict(parameters),
-        "code": fingerprint(notebook) if notebook and notebook.is_file() else None,
-        "git": git_state(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 2) if started else None,
-        "durations": {name: round(seconds, 3) for name, seconds in (durations or {}).items()},
-        "machine": machine(device if device is not None else parameters.get("device")),
-        "python": platform.python_version(),
-        "packages": versions(),
-        "inputs": files(inputs),
-        "outputs": files(outputs),
-        **more,
-    }
+    `parameters`: name -> value, with `profile` and `seed` where there are such. `inputs`, `outputs`: files or
+    folders, hashed now. `started`: `time.time()` at the start. `experiment`: the notebook whose code is
+    fingerprinted. `durations`: seconds of named parts. `more` is kept. Raises `FileNotFoundError`."""
+    used = device if device is not None else parameters.get("device")
+    about = {key: parameters.get(key) for key in ("profile", "seed")}
+    record = {"experiment": experiment, **about, "parameters": dict(parameters)}
+    record |= {"code": _code_of(experiment), "git": git_state(), **_times(started, durations)}
+    record |= {"machine": machine(used), "python": platform.python_version(), "packages": versions()}
+    record |= {"inputs": _hashes(inputs), "outputs": _hashes(outputs), **more}
     return json.loads(scrub(json.dumps(record, default=str)))
 
-
+# %% ../nbs/13_study.ipynb #24e726df
 def write_provenance(
     out: str | Path,
     parameters: Mapping[str, Any],
@@ -274,22 +288,27 @@ def write_provenance(
     started: float | None = None,
     **more: Any,
 ) -> Path:
-    """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path. `experiment` is the folder's name unless given.
+    """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path.
 
-    Written aside and renamed, so the file is whole or not there."""
+    `experiment` is the folder's name unless given. Written aside and renamed: whole or not there."""
     more.setdefault("experiment", Path(out).name if not in_test() else None)
     record = provenance(parameters, inputs, outputs, started, **more)
-    return _write(Path(out) / "provenance.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return _write_json(Path(out) / "provenance.json", record)
 
-# %% ../nbs/13_study.ipynb #f841e220
+# %% ../nbs/13_study.ipynb #a49f52d2
 def _code_cells(notebook: str | Path) -> list[str]:
     "The sources of a notebook's code cells, without lines that are IPython's own (`%magic`, `!command`)."
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return [
-        "\n".join(line for line in source.split("\n") if not line.startswith(("%", "!")))
-        for source in sources
-    ]
+    sources = []
+    for cell in _read_json(Path(notebook))["cells"]:
+        if cell["cell_type"] == "code":
+            lines = "".join(cell["source"]).split("\n")
+            sources.append("\n".join(line for line in lines if not line.startswith(("%", "!"))))
+    return sources
+
+
+def _lone_string(node: ast.AST) -> bool:
+    constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return constant and isinstance(node.value.value, str)
 
 
 def _parse(source: str) -> ast.Module:
@@ -297,61 +316,55 @@ def _parse(source: str) -> ast.Module:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(getattr(node, "body", None), list):
-            node.body = [
-                s
-                for s in node.body
-                if not (
-                    isinstance(s, ast.Expr)
-                    and isinstance(s.value, ast.Constant)
-                    and isinstance(s.value.value, str)
-                )
-            ]
+            node.body = [part for part in node.body if not _lone_string(part)]
     return tree
 
+# %% ../nbs/13_study.ipynb #f1ea52e3
+def _names(node: ast.AST, inside: bool) -> list[str]:
+    "Full names of the modules that one node may load: by an import, or by a string such as `cinn_nb.core`."
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [node.value] if re.fullmatch(r"cinn_nb\.\w+", node.value) else []
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    base = node.module or ""
+    if node.level:  # a relative import
+        package = "cinn_nb" if inside and node.level == 1 else ""
+        base = ".".join(filter(None, [package, node.module]))
+    return [base, *(f"{base}.{alias.name}" for alias in node.names)]
 
-def _imports(tree: ast.Module, inside: bool) -> set[str]:
-    "Tails of the `cinn_nb` modules that a tree imports anywhere in it; `inside`: the tree is itself a module of the package."
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            full = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = (
-                node.module or ""
-                if not node.level
-                else ".".join(filter(None, ["cinn_nb" if inside and node.level == 1 else "", node.module]))
-            )
-            full = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
-    return found
 
-# %% ../nbs/13_study.ipynb #fbe27a2f
+def _imports(source: str, inside: bool) -> set[str]:
+    "Tails of the `cinn_nb` modules that a source uses; `inside`: it is itself a module of the package."
+    full = [name for node in ast.walk(_parse(source)) for name in _names(node, inside)]
+    return {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
+
+# %% ../nbs/13_study.ipynb #8aa26eec
 def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple[str, ...]:
-    """The modules of `cinn_nb` that a notebook imports, directly or through others, sorted: `("cinn_nb.core", ...)`.
+    """The modules of `cinn_nb` that a notebook uses, directly or not, sorted: `("cinn_nb.core", ...)`.
 
-    `package`: the folder of the modules (default: the checkout's `cinn_nb/`). Reads and parses, imports nothing."""
+    Found by imports, also those inside functions, and by strings that are a module's full name.
+    `package`: the folder of the modules (default: the checkout's `cinn_nb/`). Parses, imports nothing."""
     package = Path(package) if package else repo_root() / "cinn_nb"
-    known = lambda names: {name for name in names if (package / f"{name}.py").is_file()}
-    todo = known(
-        set().union(*(_imports(_parse(source), inside=False) for source in _code_cells(notebook)), set())
-    )
+    todo = set()
+    for source in _code_cells(notebook):
+        todo |= _imports(source, inside=False)
     done: set[str] = set()
     while todo:
         name = todo.pop()
-        done.add(name)
-        todo |= (
-            known(_imports(_parse((package / f"{name}.py").read_text(encoding="utf-8")), inside=True)) - done
-        )
+        module = package / f"{name}.py"
+        if name not in done and module.is_file():
+            done.add(name)
+            todo |= _imports(module.read_text(encoding="utf-8"), inside=True)
     return tuple(f"cinn_nb.{name}" for name in sorted(done))
 
-
+# %% ../nbs/13_study.ipynb #9c78b00d
 def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     """SHA-256 over the code of a notebook and of all modules that it uses: 64 hexadecimal digits.
 
-    Blind to prose, outputs, comments, layout and docstrings. Weights and data are inputs and are hashed as files, not here.
-    The syntax tree's text differs between Python versions, so compare fingerprints made by one version."""
+    Blind to prose, outputs, comments, layout and docstrings. Weights and data are inputs and are hashed as
+    files, not here. The syntax tree's text differs between Python versions: compare within one version."""
     package = Path(package) if package else repo_root() / "cinn_nb"
     digest = hashlib.sha256()
     for source in _code_cells(notebook):
@@ -361,174 +374,169 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
         digest.update(f"{name} {ast.dump(tree)}\n".encode())
     return digest.hexdigest()
 
-# %% ../nbs/13_study.ipynb #69d74251
+# %% ../nbs/13_study.ipynb #34d97952
 class ParameterError(ValueError):
     "A parameter that the notebook does not know."
 
 
 class NotebookError(RuntimeError):
-    "A notebook that failed; the message names the cell and the error, and where the failed notebook was kept."
+    "A notebook that failed; the message names the cell, the error, and where the failed notebook lies."
 
 
 def parameters_of(notebook: str | Path) -> dict[str, dict[str, str]]:
-    "A notebook's parameters: name -> `default`, `inferred_type_name` and `help` (the comment behind it), all text."
+    "A notebook's parameters: name -> `default`, `inferred_type_name` and `help` (its comment), all text."
     import papermill
 
     if not Path(notebook).is_file():
         raise FileNotFoundError(f"no notebook {shown(notebook)}")
     return papermill.inspect_notebook(str(notebook))
 
-
+# %% ../nbs/13_study.ipynb #63e2e7ff
 def check_parameters(notebook: str | Path, parameters: Mapping[str, Any]) -> None:
     "Raise one `ParameterError` that names every unknown parameter and lists the known ones."
     known = parameters_of(notebook)
     unknown = [name for name in parameters if name not in known]
     if not unknown:
         return
-    listing = (
-        "".join(f"\n  {name} = {p['default']}  {p['help']}".rstrip() for name, p in known.items())
-        or "\n  none: it has no cell tagged 'parameters'"
-    )
-    raise ParameterError(
-        f"{Path(notebook).name} has no parameter {', '.join(map(repr, unknown))}; it knows{listing}"
-    )
+    lines = [f"\n  {name} = {p['default']}  {p['help']}".rstrip() for name, p in known.items()]
+    listing = "".join(lines) or "\n  none: it has no cell tagged 'parameters'"
+    names = ", ".join(map(repr, unknown))
+    raise ParameterError(f"{Path(notebook).name} has no parameter {names}; it knows{listing}")
 
-# %% ../nbs/13_study.ipynb #738fa7a3
+# %% ../nbs/13_study.ipynb #6c5e4f84
+def _scrub_lines(text: str | list[str]) -> str | list[str]:
+    return [scrub(line) for line in text] if isinstance(text, list) else scrub(text)
+
+
+def _tidy_output(output: dict[str, Any]) -> None:
+    "Scrub one output of a cell, in place."
+    for part in ("text", "evalue", "traceback"):
+        if part in output:
+            output[part] = _scrub_lines(output[part])
+    if "metadata" in output:
+        output["metadata"] = {}
+    for kind, data in output.get("data", {}).items():
+        if kind.startswith("text/") or kind == "image/svg+xml":
+            output["data"][kind] = _scrub_lines(data)
+
+
 def tidy(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    "A copy of an executed notebook (as a dict) without papermill's metadata and without machine paths in outputs and injected cells."
+    "A copy of an executed notebook (a dict) without papermill's metadata and without machine paths."
     nb = json.loads(json.dumps(notebook))
-    nb["metadata"] = {
-        key: nb["metadata"][key] for key in ("kernelspec", "language_info") if key in nb["metadata"]
-    }
+    nb["metadata"] = {k: nb["metadata"][k] for k in ("kernelspec", "language_info") if k in nb["metadata"]}
     for cell in nb["cells"]:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
-        if cell["cell_type"] != "code":
-            continue
         if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["source"] = scrub("".join(cell["source"]))
-        for output in cell["outputs"]:
-            for part in ("text", "evalue", "traceback"):
-                if part in output:
-                    output[part] = (
-                        [scrub(t) for t in output[part]]
-                        if isinstance(output[part], list)
-                        else scrub(output[part])
-                    )
-            output["metadata"] = {} if "metadata" in output else None
-            if output["metadata"] is None:
-                del output["metadata"]
-            for kind, data in output.get("data", {}).items():
-                if kind.startswith("text/") or kind == "image/svg+xml":
-                    output["data"][kind] = [scrub(t) for t in data] if isinstance(data, list) else scrub(data)
+        for output in cell.get("outputs", []):
+            _tidy_output(output)
     return nb
 
-# %% ../nbs/13_study.ipynb #1389105d
+# %% ../nbs/13_study.ipynb #bc3adb31
 def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+def _check_out(out: Path, notebook: Path, root: Path) -> None:
+    "Refuse a place where an executed copy must not lie."
+    if out.suffix != ".ipynb":
+        raise ValueError(f"out is {shown(out)}; its name must end in .ipynb")
+    if out == notebook or out.is_relative_to(root / "nbs"):
+        taken = "an executed copy under nbs/ would be taken for a source"
+        raise ValueError(f"out is {shown(out)}; {taken}: write it to runs/")
+
+
+def _keep_tidied(part: Path, goal: Path) -> None:
+    "Move an executed notebook to its place, tidied."
+    _write_json(goal, tidy(_read_json(part)))
+    part.unlink()
+
+# %% ../nbs/13_study.ipynb #009f8e71
+def _execute(notebook: Path, part: Path, parameters: dict[str, Any], root: Path, echo: bool) -> None:
+    "Let papermill run `notebook` into `part`."
+    import papermill
+
+    streams = {"stdout_file": sys.stdout, "stderr_file": sys.stderr} if echo else {}
+    options = dict(progress_bar=False, cwd=str(root), extra_arguments=["--log-level=CRITICAL"])
+    papermill.execute_notebook(str(notebook), str(part), parameters, **options, **streams)
+
+
+def _complaint(notebook: Path, error: Any, kept: Path) -> str:
+    "What to tell the user about a failed cell."
+    trace = scrub(_plain("\n".join(error.traceback)))
+    what = f"{notebook.name} failed in cell [{error.exec_count}]: {error.ename}: {scrub(error.evalue)}"
+    return f"{what}\n{trace}\nkept: {shown(kept)}"
+
+# %% ../nbs/13_study.ipynb #f9335a37
 def run_notebook(
     notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None, echo: bool = True
 ) -> Path:
-    """Execute `notebook` with `parameters` from the repository's root and write the executed copy to `out`; return `out`.
+    """Execute `notebook` with `parameters` from the repository's root; write the copy to `out`, return `out`.
 
-    Raises `ParameterError` before running when a parameter is unknown, `NotebookError` when a cell fails: then `out` is not there and
-    `<stem of out>.failed.ipynb` is. `echo`: pass on what the notebook prints while it runs."""
-    import papermill
-
+    Raises `ParameterError` before running when a parameter is unknown, `NotebookError` when a cell fails:
+    then `<stem of out>.failed.ipynb` is there, not `out`. `echo`: pass on what the notebook prints."""
     notebook, out, parameters = Path(notebook).resolve(), Path(out).resolve(), dict(parameters or {})
     check_parameters(notebook, parameters)
     try:
         root = repo_root()
     except FileNotFoundError:
         root = notebook.parent
-    if out.suffix != ".ipynb":
-        raise ValueError(f"out is {shown(out)}; its name must end in .ipynb")
-    if out == notebook or out.is_relative_to(root / "nbs"):
-        raise ValueError(
-            f"out is {shown(out)}; an executed copy under nbs/ would be taken for a source: write it to runs/"
-        )
+    _check_out(out, notebook, root)
     out.parent.mkdir(parents=True, exist_ok=True)
     part, failed = out.with_name(f"{out.stem}.part.ipynb"), out.with_name(f"{out.stem}.failed.ipynb")
     for stale in (out, part, failed):
         stale.unlink(missing_ok=True)
-    streams = {"stdout_file": sys.stdout, "stderr_file": sys.stderr} if echo else {}
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(part),
-            parameters,
-            progress_bar=False,
-            cwd=str(root),
-            extra_arguments=["--log-level=CRITICAL"],
-            **streams,
-        )
+        _execute(notebook, part, parameters, root, echo)
     except BaseException as error:
         if part.exists():
-            _write(
-                failed,
-                json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False)
-                + "\n",
-            )
-            part.unlink()
-        if not isinstance(error, papermill.PapermillExecutionError):
+            _keep_tidied(part, failed)
+        if type(error).__name__ != "PapermillExecutionError":
             raise
-        trace = scrub(_plain("\n".join(error.traceback)))
-        raise NotebookError(
-            f"{notebook.name} failed in cell [{error.exec_count}]: {error.ename}: {scrub(error.evalue)}\n{trace}\nkept: {shown(failed)}"
-        ) from None
-    _write(
-        out,
-        json.dumps(tidy(json.loads(part.read_text(encoding="utf-8"))), indent=1, ensure_ascii=False) + "\n",
-    )
-    part.unlink()
+        raise NotebookError(_complaint(notebook, error, failed)) from None
+    _keep_tidied(part, out)
     return out
 
-# %% ../nbs/13_study.ipynb #28253bf1
-def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
-    """Copy `runs/full/<experiment>/` (tables, provenance, executed notebook, tidied) to `data/results/<experiment>/`; return the copies.
-
-    Raises `FileNotFoundError` for a missing file and `ValueError` when the record is of another profile, when a table is not
-    the one that the record vouches for, or when the notebook is above 2 MB."""
-    root = Path(root) if root else repo_root()
-    run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
+# %% ../nbs/13_study.ipynb #ef9c443b
+def _check_run(run: Path) -> None:
+    "Refuse a run that is not complete, not `full`, or holds a table that its record does not vouch for."
+    experiment = run.name
     for name in ("metrics.csv", "provenance.json", f"{experiment}.ipynb"):
         if not (run / name).is_file():
             raise FileNotFoundError(
                 f"no runs/full/{experiment}/{name}; run `make reproduce PROFILE=full` first"
             )
-    record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    record = _read_json(run / "provenance.json")
     if record["profile"] != "full":
-        raise ValueError(
-            f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}; only full results are published"
-        )
+        says = f"runs/full/{experiment}/provenance.json says profile {record['profile']!r}"
+        raise ValueError(f"{says}; only full results are published")
     vouched = set(record["outputs"].values())
     for table in sorted(run.glob("*.csv")):
         if sha256_of(table) not in vouched:
-            raise ValueError(
-                f"runs/full/{experiment}/{table.name} is not the file that the run wrote (its hash is not in provenance.json); run it again"
-            )
-    text = (
-        json.dumps(
-            tidy(json.loads((run / f"{experiment}.ipynb").read_text(encoding="utf-8"))),
-            indent=1,
-            ensure_ascii=False,
-        )
-        + "\n"
-    )
-    if len(text.encode()) > 2_000_000:
-        raise ValueError(
-            f"{experiment}.ipynb has {len(text.encode()) / 1e6:.1f} MB; 2 MB at most: show fewer or smaller pictures"
-        )
-    copies = [
-        _write(goal / table.name, table.read_text(encoding="utf-8")) for table in sorted(run.glob("*.csv"))
-    ]
-    copies.append(
-        _write(goal / "provenance.json", scrub((run / "provenance.json").read_text(encoding="utf-8")))
-    )
-    return [*copies, _write(goal / f"{experiment}.ipynb", text)]
+            other = f"runs/full/{experiment}/{table.name} is not the file that the run wrote"
+            raise ValueError(f"{other} (its hash is not in provenance.json); run it again")
 
-# %% ../nbs/13_study.ipynb #98e2316c
+# %% ../nbs/13_study.ipynb #627a3bda
+def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
+    """Copy `runs/full/<experiment>/` (tables, provenance, notebook, tidied) to `data/results/<experiment>/`.
+
+    Returns the copies. Raises `FileNotFoundError` for a missing file and `ValueError` when the record is of
+    another profile, a table is not the one that the record vouches for, or the notebook is above 2 MB."""
+    root = Path(root) if root else repo_root()
+    run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
+    _check_run(run)
+    notebook = json.dumps(tidy(_read_json(run / f"{experiment}.ipynb")), indent=1, ensure_ascii=False) + "\n"
+    size = len(notebook.encode()) / 1e6
+    if size > 2:
+        raise ValueError(
+            f"{experiment}.ipynb has {size:.1f} MB; 2 MB at most: show fewer or smaller pictures"
+        )
+    tables = sorted(run.glob("*.csv"))
+    copies = [_write(goal / table.name, table.read_text(encoding="utf-8")) for table in tables]
+    record = scrub((run / "provenance.json").read_text(encoding="utf-8"))
+    return [*copies, _write(goal / "provenance.json", record), _write(goal / f"{experiment}.ipynb", notebook)]
+
+# %% ../nbs/13_study.ipynb #dbed8100
 _LINK = re.compile(r"""(\]\(\s*<?|^\[[^\]\n]+\]:\s*|\b(?:src|href)=["'])([^\s)"'>]+)""", re.MULTILINE)
 _FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
@@ -536,7 +544,7 @@ _FENCE = re.compile(r"(^```.*?^```[^\n]*$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 def _relink(text: str, folder: str) -> str:
     "Turn relative links, seen from `folder`, into links seen from the root; code is left alone."
 
-    def turn(match):
+    def turn(match: re.Match) -> str:
         target, mark, anchor = match[2].partition("#")
         if not target or re.match(r"[a-z][a-z0-9+.-]*:|/", target, re.IGNORECASE):
             return match[0]
@@ -544,36 +552,37 @@ def _relink(text: str, folder: str) -> str:
 
     return "".join(part if i % 2 else _LINK.sub(turn, part) for i, part in enumerate(_FENCE.split(text)))
 
+# %% ../nbs/13_study.ipynb #15e02f4a
+def _joined(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
 
 def _shows(output: Mapping[str, Any], cell: int) -> str:
     "One output as Markdown."
-    text = lambda value: value if isinstance(value, str) else "".join(value)
     if output["output_type"] == "error":
         raise ValueError(f"cell {cell} of the front page ends in an error; run the notebook again")
     if output["output_type"] == "stream":
-        return f"```text\n{text(output['text']).rstrip()}\n```" if output["name"] == "stdout" else ""
-    data = {kind: text(value) for kind, value in output["data"].items() if kind != "application/json"}
+        return f"```text\n{_joined(output['text']).rstrip()}\n```" if output["name"] == "stdout" else ""
+    data = {kind: _joined(value) for kind, value in output["data"].items() if kind != "application/json"}
     if "text/markdown" in data:
         return data["text/markdown"]
     if "text/html" in data:
         return re.sub(r"<style.*?</style>\s*", "", data["text/html"], flags=re.DOTALL)
     if any(kind.startswith("image/") for kind in data):
-        raise ValueError(
-            f"cell {cell} of the front page shows an embedded picture, which a README cannot hold; save it and link the file: ![what it shows](../figures/name.png)"
-        )
+        found = f"cell {cell} of the front page shows an embedded picture, which a README cannot hold"
+        raise ValueError(f"{found}; save it and link the file: ![what it shows](../figures/name.png)")
     return f"```text\n{data.get('text/plain', '').rstrip()}\n```"
 
-# %% ../nbs/13_study.ipynb #4d3d0d32
+# %% ../nbs/13_study.ipynb #9e96c91a
 def readme_from_index(index: str | Path | None = None) -> str:
     """The text of README.md, from `nbs/index.ipynb`.
 
-    Markdown cells as they are; of code cells the outputs, and the source too where the cell says `#| echo: true`;
+    Markdown cells as they are; of code cells the outputs, and the source where a cell says `#| echo: true`;
     cells with `#| hide` are dropped. Relative links are turned round to the root.
     Raises `ValueError` for an error or an embedded picture among the outputs."""
     index = Path(index) if index else repo_root() / "nbs" / "index.ipynb"
-    parts = [
-        f"<!-- Generated from {index.parent.name}/{index.name} by `make prepare`. Edit the notebook, not this file. -->"
-    ]
+    source_file = f"{index.parent.name}/{index.name}"
+    parts = [f"<!-- Generated from {source_file} by `make prepare`. Edit the notebook, not this file. -->"]
     for number, cell in enumerate(json.loads(index.read_text(encoding="utf-8"))["cells"]):
         source = "".join(cell["source"])
         flags = {re.sub(r"\s+", "", line[2:]) for line in source.split("\n") if line.startswith("#|")}
@@ -589,9 +598,9 @@ def readme_from_index(index: str | Path | None = None) -> str:
             parts += [_relink(_shows(output, number), index.parent.name) for output in cell["outputs"]]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
-# %% ../nbs/13_study.ipynb #f3da9a1c
+# %% ../nbs/13_study.ipynb #07ed8e08
 def _value(text: str) -> Any:
-    "A command-line value: a Python literal where it is one, `true`/`false`/`null` as in YAML, else the text itself."
+    "A command-line value: a Python literal where it is one, `true`/`false`/`null` as in YAML, else text."
     words = {"true": True, "false": False, "null": None}
     if text.lower() in words:
         return words[text.lower()]
@@ -612,62 +621,33 @@ def _read_parameters(path: str | Path) -> dict[str, Any]:
 
 
 def _default_out(notebook: Path, parameters: Mapping[str, Any]) -> Path:
-    "`runs/<profile>/<experiment>/<experiment>.ipynb`, the profile from the parameters or from the notebook's own default."
+    "`runs/<profile>/<experiment>/<experiment>.ipynb`; the profile is given or the notebook's default."
     default = _value(parameters_of(notebook).get("profile", {}).get("default", "quick"))
     return out_dir(notebook.stem, parameters.get("profile", default)) / f"{notebook.stem}.ipynb"
 
-# %% ../nbs/13_study.ipynb #02faf25e
-def _parser():
+# %% ../nbs/13_study.ipynb #89453875
+def _parser() -> Any:
     "The command line of `cinn-run`."
     import argparse
 
-    parser = argparse.ArgumentParser(
-        "cinn-run",
-        description="Run an experiment notebook with parameters, publish its result, or write README.md.",
-    )
-    parser.add_argument("notebook", nargs="?", help="the notebook to run")
-    parser.add_argument(
-        "out",
-        nargs="?",
-        help="where the executed copy goes; default runs/<profile>/<notebook>/<notebook>.ipynb",
-    )
-    parser.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="set a parameter; may be repeated",
-    )
-    parser.add_argument("-f", "--file", help="parameters from a YAML or JSON file; -p wins")
-    parser.add_argument("--list", action="store_true", help="list the notebook's parameters and stop")
-    parser.add_argument(
-        "--publish", metavar="EXPERIMENT", help="copy a full result from runs/full/ to data/results/"
-    )
-    parser.add_argument("--readme", action="store_true", help="write README.md from nbs/index.ipynb")
+    about = "Run an experiment notebook with parameters, publish its result, or write README.md."
+    parser = argparse.ArgumentParser("cinn-run", description=about)
+    add = parser.add_argument
+    add("notebook", nargs="?", help="the notebook to run")
+    add("out", nargs="?", help="the executed copy; default runs/<profile>/<notebook>/<notebook>.ipynb")
+    pair = dict(nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    add("-p", "--parameter", **pair, help="set a parameter; may be repeated")
+    add("-f", "--file", help="parameters from a YAML or JSON file; -p wins")
+    add("--list", action="store_true", help="list the notebook's parameters and stop")
+    add("--publish", metavar="EXPERIMENT", help="copy a full result from runs/full/ to data/results/")
+    add("--readme", action="store_true", help="write README.md from nbs/index.ipynb")
     return parser
 
-# %% ../nbs/13_study.ipynb #eb1aa24d
-def _command(parser, args) -> None:
-    if args.readme:
-        return print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
-    if args.publish:
-        return print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
-    if not args.notebook:
-        parser.error("name a notebook, or give --publish or --readme")
-    notebook = Path(args.notebook)
-    if args.list:
-        return print(
-            "\n".join(
-                f"{name} = {p['default']}  {p['help']}".rstrip()
-                for name, p in parameters_of(notebook).items()
-            )
-        )
-    parameters = {
-        **(_read_parameters(args.file) if args.file else {}),
-        **{name: _value(text) for name, text in args.parameter},
-    }
+# %% ../nbs/13_study.ipynb #720b6b6d
+def _run_command(notebook: Path, args: Any) -> None:
+    "Run one notebook as the command line says."
+    parameters = _read_parameters(args.file) if args.file else {}
+    parameters |= {name: _value(text) for name, text in args.parameter}
     check_parameters(notebook, parameters)
     out = Path(args.out) if args.out else _default_out(notebook, parameters)
     print(f"{notebook.name}: runs with {parameters or 'its own parameters'}", flush=True)
@@ -676,8 +656,25 @@ def _command(parser, args) -> None:
     print(f"{notebook.name}: done in {time.time() - started:.0f} s, wrote {shown(out)}", flush=True)
 
 
+def _command(parser: Any, args: Any) -> None:
+    "Do what the command line asks."
+    if args.readme:
+        print("wrote", shown(_write(repo_root() / "README.md", readme_from_index())))
+    elif args.publish:
+        print("\n".join(f"wrote {shown(path)}" for path in publish(args.publish)))
+    elif not args.notebook:
+        parser.error("name a notebook, or give --publish or --readme")
+    elif args.list:
+        for name, p in parameters_of(args.notebook).items():
+            print(f"{name} = {p['default']}  {p['help']}".rstrip())
+    else:
+        _run_command(Path(args.notebook), args)
+
+# %% ../nbs/13_study.ipynb #e0bff7e8
 def main(argv: list[str] | None = None) -> None:
-    "The command `cinn-run`. Exit status 0: done; 1: a notebook failed or a result was refused; 2: wrong usage, nothing ran."
+    """The command `cinn-run`.
+
+    Exit status 0: done; 1: a notebook failed or a result was refused; 2: wrong usage, nothing ran."""
     parser = _parser()
     args = parser.parse_args(argv)
     try:

@@ -6,7 +6,7 @@
 __all__ = ['message_loss', 'image_loss', 'decoding_loss', 'TrainConfig', 'steer', 'learning_rate', 'State', 'training_step',
            'new_state', 'save_checkpoint', 'load_checkpoint', 'balanced_weights', 'train']
 
-# %% ../nbs/09_training.ipynb #e3c33e51
+# %% ../nbs/09_training.ipynb #78e8d33e
 import csv
 import json
 import math
@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,22 +37,25 @@ def image_loss(stego: Tensor, cover: Tensor) -> Tensor:
     "Mean squared error in gray levels squared; `stego`, `cover`: (B, 1, H, W)."
     return F.mse_loss(stego, cover)
 
-# %% ../nbs/09_training.ipynb #65f8cb29
+# %% ../nbs/09_training.ipynb #6b4fb411
 def decoding_loss(soft: Tensor, bits: Tensor, wrong: int) -> Tensor:
-    "-ln P(at most `wrong` of the L/8 bytes are wrong), nats per bit, for independent bits with log-likelihood ratios `soft` (B, L); bits (B, L)."
-    right = F.logsigmoid(soft * (2 * bits.to(soft.dtype) - 1)).view(len(soft), -1, 8).sum(-1).clamp(min=-30)
-    bad = torch.log(-torch.expm1(right.clamp(max=-1e-6)))
-    some = [torch.zeros_like(right[:, 0])] + [
-        torch.full_like(right[:, 0], -1e4)
-    ] * wrong  # ln A_0 .. ln A_wrong
+    """-ln P(at most `wrong` of the L/8 bytes are wrong), nats per bit: a scalar.
+
+    For independent bits with log-likelihood ratios `soft`, float (B, L); `bits` (B, L), 0 or 1."""
+    signed = soft * (2 * bits.to(soft.dtype) - 1)
+    right = F.logsigmoid(signed).view(len(soft), -1, 8).sum(-1).clamp(min=-30)  # ln P of each byte
+    bad = torch.log(-torch.expm1(right.clamp(max=-1e-6)))  # ln (1 - P)
+    none, never = torch.zeros_like(right[:, 0]), torch.full_like(right[:, 0], -1e4)
+    some = [none] + [never] * wrong  # ln A_0 .. ln A_wrong
     for r, f in zip(right.unbind(1), bad.unbind(1)):
-        some = [some[0] + r] + [torch.logaddexp(some[j] + r, some[j - 1] + f) for j in range(1, wrong + 1)]
+        more = [torch.logaddexp(some[j] + r, some[j - 1] + f) for j in range(1, wrong + 1)]
+        some = [some[0] + r] + more
     return -torch.logsumexp(torch.stack(some), 0).mean() / soft.shape[1]
 
-# %% ../nbs/09_training.ipynb #48da7f7e
+# %% ../nbs/09_training.ipynb #72c2e534
 @dataclass(frozen=True)
 class TrainConfig:
-    "Settings of a training run."
+    "Settings of a training run. Raises `ValueError` for values that cannot work."
 
     steps: int = 2000  # optimiser steps
     batch: int = 8  # crops per step
@@ -72,30 +75,32 @@ class TrainConfig:
         None  # None: the loss counts bits; a number: messages with at most so many wrong bytes
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
         if self.size < 32 or self.size % 8:
             raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32")
         if not 0.5 < self.goal < 1:
             raise ValueError(f"goal is {self.goal}; it must lie between .5 (chance) and 1")
-        object.__setattr__(
-            self, "modes", tuple(tuple(mode) for mode in self.modes)
-        )  # also when it comes from JSON
-        if any(len(mode) != 2 or mode[0] < 1 or not 1 <= mode[1] <= self.quality_high for mode in self.modes):
-            raise ValueError(
-                f"modes is {self.modes}; each must be (coded bits, survive) with survive from 1 to {self.quality_high}"
-            )
-        if self.wrong is not None and (self.wrong < 0 or any(bits % 8 for bits, _ in self.modes)):
-            raise ValueError(
-                "counting wrong bytes takes a number of at least 0, and coded bits that are whole bytes"
-            )
+        modes = tuple(tuple(mode) for mode in self.modes)  # lists, when it comes from JSON
+        object.__setattr__(self, "modes", modes)
+        _check_modes(modes, self.quality_high, self.wrong)
+
+# %% ../nbs/09_training.ipynb #04d81f4a
+def _check_modes(modes: tuple, highest: int, wrong: int | None) -> None:
+    "Refuse modes that are no (coded bits, survive) pairs, and counts of wrong bytes that do not fit them."
+    if any(len(mode) != 2 or mode[0] < 1 or not 1 <= mode[1] <= highest for mode in modes):
+        pair = f"(coded bits, survive) with survive from 1 to {highest}"
+        raise ValueError(f"modes is {modes}; each must be {pair}")
+    if wrong is not None and (wrong < 0 or any(bits % 8 for bits, _ in modes)):
+        raise ValueError("counting wrong bytes takes a number of at least 0, and coded bits in whole bytes")
 
 
 def steer(weight: float, accuracy: float, config: TrainConfig) -> float:
     "The next image weight: times 1+rate above the goal, divided by it below; kept within .001..10."
     factor = 1 + config.rate
-    return min(max(weight * factor if accuracy > config.goal else weight / factor, 0.001), 10.0)
+    moved = weight * factor if accuracy > config.goal else weight / factor
+    return min(max(moved, 0.001), 10.0)
 
 # %% ../nbs/09_training.ipynb #c2d11290
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -106,7 +111,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     t = (step - rise) / max(config.steps - rise, 1)
     return config.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * t)))
 
-# %% ../nbs/09_training.ipynb #5f5dfe26
+# %% ../nbs/09_training.ipynb #1f4c3fba
 @dataclass
 class State:
     "What a run carries from step to step."
@@ -120,62 +125,81 @@ class State:
     skipped: int = 0  # steps whose gradient was not finite
     by_mode: dict = field(default_factory=dict)  # weight and accuracy of each mode
 
+# %% ../nbs/09_training.ipynb #4fdc6e39
+@dataclass(frozen=True)
+class _Mode:
+    "What one step trains: coded bits, options of the network, scale of the image loss, attack, key."
 
+    bits: int
+    options: dict
+    scale: float
+    attack: RandomJPEG
+    key: str | None = None
+
+
+def _mode_of(state: State, attack: RandomJPEG, config: TrainConfig) -> _Mode:
+    "The mode of this step; where there are several, fetch its own weight and accuracy into `state`."
+    if not config.modes:
+        return _Mode(coded_bits(config.size, config.size), {}, 1.0, attack)
+    bits, survive = config.modes[state.step % len(config.modes)]
+    key = f"{bits}, {survive}"
+    state.weight, state.accuracy = state.by_mode.get(key, (config.weight, 0.5))
+    ratio = state.net.steps(survive) / state.net.steps(50)  # coarser steps move more: weigh by their square
+    scale = ratio.square().mean().item()
+    anchor = attack.anchor if (attack.anchor or 0) >= survive else None
+    own = RandomJPEG(survive, config.quality_high, anchor, surrogate=attack.surrogate)
+    return _Mode(bits, dict(survive=survive), scale, own, key)
+
+# %% ../nbs/09_training.ipynb #0617ffdd
+def _descend(state: State, loss: Tensor, config: TrainConfig) -> None:
+    "Move the weights down the gradient of `loss`; skip and count the step when the gradient is not finite."
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
+    if not torch.isfinite(norm):
+        state.skipped += 1
+        return
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(state.step, config)
+    state.optimiser.step()
+
+
+def _share_right(soft: Tensor, bits: Tensor, wrong: int | None) -> float:
+    "Share of right bits, or of messages with at most `wrong` wrong bytes; soft, bits (B, L)."
+    right = (soft > 0) == (bits > 0)
+    if wrong is not None:
+        wrong_bytes = (~right).view(len(right), -1, 8).any(-1).sum(-1)
+        right = wrong_bytes <= wrong
+    return right.float().mean().item()
+
+# %% ../nbs/09_training.ipynb #3385d2fc
 def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: TrainConfig) -> dict:
-    """One optimiser step on `covers`, float (B, 1, size, size); changes `state` in place. Each of `config.modes` has its own weight.
+    """One optimiser step on `covers`, float (B, 1, size, size); changes `state` in place.
 
-    Returns the step's losses, PSNR (dB, of the unrounded stego image) and accuracy: of bits or, with `config.wrong`, of messages."""
-    L, mode, scale = coded_bits(config.size, config.size), {}, 1.0
-    if config.modes:
-        L, survive = config.modes[state.step % len(config.modes)]
-        mode, scale = (
-            dict(survive=survive),
-            (state.net.steps(survive) / state.net.steps(50)).square().mean().item(),
-        )
-        attack = RandomJPEG(
-            survive,
-            config.quality_high,
-            attack.anchor if (attack.anchor or 0) >= survive else None,
-            surrogate=attack.surrogate,
-        )
-        state.weight, state.accuracy = state.by_mode.get(f"{L}, {survive}", (config.weight, 0.5))
-    bits = torch.randint(0, 2, (len(covers), L), generator=state.generator).to(covers.device)
-    stego = state.net.embed(covers, bits, **mode)
-    soft = state.net.extract(attack(stego, state.generator), L, **mode)
+    Each of `config.modes` has its own weight. Returns the step's losses, PSNR (dB, of the unrounded stego
+    image) and accuracy: of bits or, with `config.wrong`, of messages."""
+    mode = _mode_of(state, attack, config)
+    bits = torch.randint(0, 2, (len(covers), mode.bits), generator=state.generator).to(covers.device)
+    stego = state.net.embed(covers, bits, **mode.options)
+    soft = state.net.extract(mode.attack(stego, state.generator), mode.bits, **mode.options)
     message = message_loss(soft, bits) if config.wrong is None else decoding_loss(soft, bits, config.wrong)
     image = image_loss(stego, covers)
-    state.optimiser.zero_grad(set_to_none=True)
-    (message + state.weight / scale * image).backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
-    if torch.isfinite(norm):
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(state.step, config)
-        state.optimiser.step()
-    else:
-        state.skipped += 1
-    right = (soft > 0) == (bits > 0)
-    if config.wrong is not None:
-        right = (~right).view(len(right), -1, 8).any(-1).sum(-1) <= config.wrong
-    accuracy = right.float().mean().item()
+    _descend(state, message + state.weight / mode.scale * image, config)
+
+    accuracy = _share_right(soft, bits, config.wrong)
     if math.isfinite(accuracy):
-        state.accuracy += 0.05 * (accuracy - state.accuracy)
+        state.accuracy += 0.05 * (accuracy - state.accuracy)  # a running mean over about 20 steps
     state.weight = steer(state.weight, state.accuracy, config)
-    if config.modes:
-        state.by_mode[f"{L}, {survive}"] = [state.weight, state.accuracy]
+    if mode.key:
+        state.by_mode[mode.key] = [state.weight, state.accuracy]
     state.step += 1
     mse = (stego.detach() - covers).square().mean((1, 2, 3))
-    return {
-        "step": state.step,
-        "message_loss": message.item(),
-        "psnr": (10 * torch.log10(255**2 / (mse + 1e-9))).mean().item(),
-        "accuracy": accuracy,
-        "running": state.accuracy,
-        "weight": state.weight,
-        "skipped": state.skipped,
-    }
+    decibels = (10 * torch.log10(255**2 / (mse + 1e-9))).mean().item()
+    row = {"step": state.step, "message_loss": message.item(), "psnr": decibels, "accuracy": accuracy}
+    return row | {"running": state.accuracy, "weight": state.weight, "skipped": state.skipped}
 
-# %% ../nbs/09_training.ipynb #6208d07b
-def new_state(net: CINN, config: TrainConfig, device: torch.device | str = "cpu") -> State:
+# %% ../nbs/09_training.ipynb #1bbd469e
+def new_state(net: CINN | LatticeCINN, config: TrainConfig, device: torch.device | str = "cpu") -> State:
     "A fresh run: AdamW, a CPU generator seeded with `config.seed`."
     net = net.to(device).train()
     optimiser = torch.optim.AdamW(net.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=0.0)
@@ -197,23 +221,28 @@ def save_checkpoint(state: State, config: TrainConfig, path: str | Path) -> None
     with atomic_path(path) as tmp:
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, tmp, header)
 
+# %% ../nbs/09_training.ipynb #cde171de
+def _check_same(header: dict, state: State, config: TrainConfig, name: str) -> None:
+    "Refuse a checkpoint whose settings differ from these."
+    for part, mine in (("config", asdict(config)), ("network", asdict(state.net.config))):
+        here, there = json.loads(json.dumps(mine)), json.loads(header[part])
+        odd = {k: (there.get(k), v) for k, v in here.items() if there.get(k) != v}
+        if odd:
+            remedy = "delete it or use other settings"
+            raise ValueError(f"{name} belongs to another run; (there, here): {odd}; {remedy}")
+
 
 def load_checkpoint(state: State, config: TrainConfig, path: str | Path) -> State:
     "Put a checkpoint into a fresh `state`. Raises `ValueError` when it belongs to a run with other settings."
     with safe_open(path, "pt") as f:
         header, tensors = f.metadata(), {k: f.get_tensor(k) for k in f.keys()}
-    for name, mine in (("config", asdict(config)), ("network", asdict(state.net.config))):
-        theirs = json.loads(header[name])
-        odd = {k: (theirs.get(k), v) for k, v in json.loads(json.dumps(mine)).items() if theirs.get(k) != v}
-        if odd:
-            raise ValueError(
-                f"{Path(path).name} belongs to another run; (there, here): {odd}; delete it or use other settings"
-            )
+    _check_same(header, state, config, Path(path).name)
     state.net.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
     saved = state.optimiser.state_dict()
     for key, value in tensors.items():
         if key.startswith("optimiser."):
-            saved["state"].setdefault(int(key.split(".")[1]), {})[key.split(".")[2]] = value
+            _, parameter, moment = key.split(".")
+            saved["state"].setdefault(int(parameter), {})[moment] = value
     state.optimiser.load_state_dict(saved)
     state.generator.set_state(tensors["generator"])
     for k, v in json.loads(header["numbers"]).items():
@@ -226,7 +255,7 @@ def balanced_weights(groups: list[str]) -> np.ndarray:
     counts = Counter(groups)
     return np.array([1 / counts[g] / len(counts) for g in groups])
 
-# %% ../nbs/09_training.ipynb #046682fe
+# %% ../nbs/09_training.ipynb #dd1fbafb
 def _write_curve(rows: list[dict], path: Path) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row))
     with atomic_path(path) as tmp:
@@ -236,18 +265,85 @@ def _write_curve(rows: list[dict], path: Path) -> None:
             writer.writerows(rows)
 
 
+def _number(text: str) -> int | float | None:
+    if text == "":
+        return None
+    return int(text) if text.isdigit() else float(text)
+
+
 def _read_curve(path: Path, step: int) -> list[dict]:
-    "Rows up to `step`: a run killed after the curve and before the checkpoint was written leaves the curve ahead."
-    number = lambda text: None if text == "" else int(text) if text.isdigit() else float(text)
+    "Rows up to `step`: a run killed between curve and checkpoint leaves the curve ahead."
     with open(path) as f:
-        rows = [{k: number(v) for k, v in row.items()} for row in csv.DictReader(f)]
+        rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(f)]
     return [row for row in rows if row["step"] <= step]
 
-# %% ../nbs/09_training.ipynb #9de19442
-def train(
-    net: CINN,
+# %% ../nbs/09_training.ipynb #25b0abfb
+def _large_enough(
+    images: list[np.ndarray], groups: list[str] | None, size: int
+) -> tuple[list[np.ndarray], np.ndarray | None]:
+    "The images that a crop fits into, and their sampling weights (None: all alike)."
+    fit = [i for i, image in enumerate(images) if min(image.shape) >= size]
+    if not fit:
+        found = f"none of {len(images)} images has {size}x{size} pixels"
+        raise ValueError(f"{found}; use larger images or a smaller size")
+    weights = balanced_weights([groups[i] for i in fit]) if groups else None
+    return [images[i] for i in fit], weights
+
+
+def _resume(state: State, config: TrainConfig, folder: Path | None) -> list[dict]:
+    "Load the checkpoint in `folder` into `state`, if there is one; return the curve up to it."
+    if not folder or not (folder / "checkpoint.safetensors").exists():
+        return []
+    load_checkpoint(state, config, folder / "checkpoint.safetensors")
+    return _read_curve(folder / "curve.csv", state.step)
+
+
+def _mean_row(recent: list[dict], seconds: float) -> dict:
+    "One row of the curve from the `recent` steps: means, the last weight and count of skipped steps."
+    row = {k: float(np.mean([r[k] for r in recent])) for k in ("message_loss", "psnr", "accuracy")}
+    last = {k: recent[-1][k] for k in ("weight", "skipped")}
+    return {"step": recent[-1]["step"], **row, **last, "seconds": seconds}
+
+# %% ../nbs/09_training.ipynb #996a25ea
+def _run(state: State, config: TrainConfig, draw: Callable[[], Tensor], last: int) -> Iterator[dict]:
+    "Step until `last`, yielding what each step returns; `draw()` gives the covers of a step."
+    attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
+    for _ in progress(range(state.step, last), "training", every=30.0):
+        yield training_step(state, draw(), attack, config)
+
+
+def _draw_from(
     images: list[np.ndarray],
-    config: TrainConfig = TrainConfig(),
+    weights: np.ndarray | None,
+    state: State,
+    config: TrainConfig,
+    device: torch.device,
+) -> Callable[[], Tensor]:
+    "A function that draws a batch of random crops, flipped at random, float (B, 1, size, size)."
+
+    def draw() -> Tensor:
+        crops = random_crops(images, config.batch, config.size, state.generator, flip=True, weights=weights)
+        return crops.float().to(device)
+
+    return draw
+
+
+def _keep(
+    state: State, config: TrainConfig, rows: list[dict], folder: Path | None, validate: Callable | None
+) -> None:
+    "Validate, add the figures to the last row, and write curve and checkpoint."
+    if validate:
+        rows[-1] |= validate(state.net.eval())
+        state.net.train()
+    if folder:
+        _write_curve(rows, folder / "curve.csv")
+        save_checkpoint(state, config, folder / "checkpoint.safetensors")
+
+# %% ../nbs/09_training.ipynb #75e189bb
+def train(
+    net: CINN | LatticeCINN,
+    images: list[np.ndarray],
+    config: TrainConfig = TrainConfig(),  # noqa: B008 (frozen)
     groups: list[str] | None = None,
     folder: str | Path | None = None,
     device: torch.device | str = "cpu",
@@ -258,42 +354,21 @@ def train(
 ) -> tuple[CINN, list[dict]]:
     """Train `net` in place; return it in evaluation mode, and the curve: means over every `every` steps.
 
-    `images`: gray uint8 arrays, each at least `config.size` on both sides. `device`: "auto" takes a GPU if there is one.
-    `stop_at` ends the run early (its checkpoint lies in `folder`, and the same call goes on from there); a stopped run's
-    curve equals an unstopped one's if `save_every` is a multiple of `every`. Deterministic on a CPU for a seed and a
-    torch build. Raises `ValueError` when no image is large enough."""
-    fit = [i for i, image in enumerate(images) if min(image.shape) >= config.size]
-    if not fit:
-        raise ValueError(
-            f"none of {len(images)} images has {config.size}x{config.size} pixels; use larger images or a smaller size"
-        )
-    images, weights = [images[i] for i in fit], balanced_weights([groups[i] for i in fit]) if groups else None
-    if isinstance(device, str):
-        device = pick_device(device)
-    attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
-    state, rows, recent, start = new_state(net, config, device), [], [], time.monotonic()
+    `images`: gray uint8 arrays; those smaller than `config.size` are left out, `ValueError` if none remains.
+    `device`: "auto" takes a GPU. `stop_at` ends the run early; the same call goes on from its checkpoint,
+    with the same curve if `save_every` is a multiple of `every`. Deterministic on a CPU."""
+    images, weights = _large_enough(images, groups, config.size)
+    device = pick_device(device) if isinstance(device, str) else device
+    state, start = new_state(net, config, device), time.monotonic()
     folder = Path(folder) if folder else None
-    if folder and (folder / "checkpoint.safetensors").exists():
-        load_checkpoint(state, config, folder / "checkpoint.safetensors")
-        rows = _read_curve(folder / "curve.csv", state.step)
-    before = rows[-1]["seconds"] if rows else 0.0
+    rows, recent = _resume(state, config, folder), []
+    before = rows[-1]["seconds"] if rows else 0.0  # of the run that is resumed
     last = min(stop_at or config.steps, config.steps)
-    for _ in progress(range(state.step, last), "training", every=30.0):
-        covers = (
-            random_crops(images, config.batch, config.size, state.generator, flip=True, weights=weights)
-            .float()
-            .to(device)
-        )
-        recent.append(training_step(state, covers, attack, config))
+    for row in _run(state, config, _draw_from(images, weights, state, config, device), last):
+        recent.append(row)
         if state.step % every == 0 or state.step == last:
-            row = {k: float(np.mean([r[k] for r in recent])) for k in ("message_loss", "psnr", "accuracy")}
-            row |= {k: recent[-1][k] for k in ("weight", "skipped")}
-            rows.append({"step": state.step, **row, "seconds": before + time.monotonic() - start})
+            rows.append(_mean_row(recent, before + time.monotonic() - start))
             recent = []
-            if validate and (state.step % save_every == 0 or state.step == last):
-                rows[-1] |= validate(net.eval())
-                net.train()
-            if folder and (state.step % save_every == 0 or state.step == last):
-                _write_curve(rows, folder / "curve.csv")
-                save_checkpoint(state, config, folder / "checkpoint.safetensors")
+            if state.step % save_every == 0 or state.step == last:
+                _keep(state, config, rows, folder, validate)
     return net.eval(), rows

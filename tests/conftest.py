@@ -1,7 +1,8 @@
-"""What the rules below share: the checkout, its files, its notebooks, and the commands of the environment that runs the tests."""
+"""What the rules share: the checkout, its files, its notebooks, and the commands of the environment."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,34 +16,29 @@ BIN = Path(sys.executable).parent
 def source_files() -> list[Path]:
     "All files that git tracks or would add; without git, all but what is made by a build or a run."
     try:
-        names = (
-            subprocess.run(
-                ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                capture_output=True,
-                check=True,
-            )
-            .stdout.decode()
-            .split("\0")
-        )
+        listing = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listing, capture_output=True, check=True).stdout.decode().split("\0")
         found = [ROOT / name for name in names if name]
     except (OSError, subprocess.CalledProcessError):
-        skip = {
-            ".git",
-            ".venv",
-            "runs",
-            "build",
-            "dist",
-            ".snakemake",
-            "__pycache__",
-            "cinn_nb.egg-info",
-            ".ipynb_checkpoints",
-        }
+        skip = {".git", ".venv", "runs", "build", "dist", ".snakemake", "__pycache__"}
+        skip |= {"cinn_nb.egg-info", ".ipynb_checkpoints"}
         found = [path for path in ROOT.rglob("*") if not skip & set(path.relative_to(ROOT).parts)]
     return sorted(path for path in found if path.is_file())
 
 
 def notebooks() -> list[Path]:
     return sorted((ROOT / "nbs").glob("*.ipynb"))
+
+
+def order(path: Path) -> tuple[int, str]:
+    "A notebook's place: number, then letter (`04b_jpeg_fast` is (4, 'b')); the front page comes last."
+    found = re.match(r"(\d\d)([a-z]?)_", path.name)
+    return (int(found[1]), found[2]) if found else (100, "")
+
+
+def module_of(path: Path) -> str:
+    "The tail of a notebook's name, which is its module's name: `jpeg_fast`."
+    return path.stem.partition("_")[2]
 
 
 def cells(path: Path) -> list[dict]:
@@ -65,6 +61,7 @@ def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subproces
 
 def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = "A question.") -> Path:
     "Write a notebook: a line of prose, a `parameters` cell if given, then code cells."
+<<<<<<< HEAD
     def code(i, source, tags):
         return dict(
             cell_type="code",
@@ -74,16 +71,21 @@ def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = 
             outputs=[],
             execution_count=None,
         )
+=======
+
+    def code(i: object, source: str, tags: list[str]) -> dict:
+        cell = dict(cell_type="code", id=f"c{i}", source=source, outputs=[], execution_count=None)
+        return cell | dict(metadata={"tags": tags} if tags else {})
+
+>>>>>>> metrics
     made = [dict(cell_type="markdown", id="m", metadata={}, source=prose)]
     if parameters:
         made.append(code("p", parameters, ["parameters"]))
     made += [code(i, source, []) for i, source in enumerate(sources)]
     spec = dict(name="python3", display_name="python3", language="python")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(dict(cells=made, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5)),
-        encoding="utf-8",
-    )
+    content = dict(cells=made, metadata=dict(kernelspec=spec), nbformat=4, nbformat_minor=5)
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

@@ -59,20 +59,9 @@ def test_a_run_passes_values_and_leaves_no_machine_path(tmp_path):
 
 
 def snakemake(tree, *args):
-    return command(
-        "snakemake",
-        "--cores",
-        1,
-        "--rerun-triggers",
-        "mtime",
-        "params",
-        "input",
-        "--quiet",
-        "host",
-        *args,
-        cwd=tree,
-        PYTHONPATH=str(tree),
-    )
+    triggers = ["--rerun-triggers", "mtime", "params", "input"]
+    options = ["--cores", 1, *triggers, "--quiet", "host"]
+    return command("snakemake", *options, *args, cwd=tree, PYTHONPATH=str(tree))
 
 
 def planned(done) -> set[str]:
@@ -80,17 +69,18 @@ def planned(done) -> set[str]:
 
 
 def test_only_what_changed_runs_again(tmp_path):
-    "The real Snakefile over two tiny experiments: prose and time stamps run nothing, code does, and so does what reads its result."
+    """The real Snakefile over two tiny experiments.
+
+    Prose and time stamps run nothing; code does, and so does what reads its result."""
     tree = tmp_path / "tree"
     (tree / "cinn_nb" / "weights").mkdir(parents=True)
     weights = tree / "cinn_nb" / "weights" / "a.safetensors"
     weights.write_bytes(b"a")
     for name in ("settings.ini", "cinn_nb/__init__.py", "cinn_nb/study.py"):
         shutil.copy(ROOT / name, tree / name)
-    table = (
-        'EXPERIMENTS = {"20_a": dict(needs=[], reads=["cinn_nb/weights"], writes=["metrics.csv"], figures=[]),\n'
-        '               "40_b": dict(needs=["20_a"], reads=[], writes=[], figures=[])}\n'
-    )
+    needs = 'needs=[], reads=["cinn_nb/weights"], writes=["metrics.csv"], figures=[]'
+    table = f'EXPERIMENTS = {{"20_a": dict({needs}),\n'
+    table += '"40_b": dict(needs=["20_a"], reads=[], writes=[], figures=[])}\n'
     head, _, tail = (ROOT / "Snakefile").read_text().partition("EXPERIMENTS = {")
     (tree / "Snakefile").write_text(head + table + tail.partition("\n}\n")[2])
     write = "open(f'runs/{profile}/20_a/metrics.csv', 'w').write('a\\n')"

@@ -14,8 +14,10 @@ from cinn_nb.phantoms import phantom
 from cinn_nb.network import CINN, Config, save
 from cinn_nb.training import TrainConfig, train
 set_seed(0)
-net, curve = train(CINN(Config(N=1, width=16, growth=4)), [phantom("chest", 128), phantom("head_ct", 128)],
-                   TrainConfig(steps=40, batch=2, size=64), folder=sys.argv[1], every=2, save_every=2, device="cpu")
+net = CINN(Config(N=1, width=16, growth=4))
+images = [phantom("chest", 128), phantom("head_ct", 128)]
+config = TrainConfig(steps=40, batch=2, size=64)
+net, curve = train(net, images, config, folder=sys.argv[1], every=2, save_every=2, device="cpu")
 save(net, sys.argv[1] + "/net.safetensors")
 """
 
