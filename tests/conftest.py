@@ -61,23 +61,11 @@ def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subproces
 
 def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = "A question.") -> Path:
     "Write a notebook: a line of prose, a `parameters` cell if given, then code cells."
-<<<<<<< HEAD
-    def code(i, source, tags):
-        return dict(
-            cell_type="code",
-            id=f"c{i}",
-            metadata={"tags": tags} if tags else {},
-            source=source,
-            outputs=[],
-            execution_count=None,
-        )
-=======
 
     def code(i: object, source: str, tags: list[str]) -> dict:
         cell = dict(cell_type="code", id=f"c{i}", source=source, outputs=[], execution_count=None)
         return cell | dict(metadata={"tags": tags} if tags else {})
 
->>>>>>> metrics
     made = [dict(cell_type="markdown", id="m", metadata={}, source=prose)]
     if parameters:
         made.append(code("p", parameters, ["parameters"]))

@@ -8,17 +8,11 @@ import pytest
 
 from conftest import ROOT, cells, command, module_of, notebooks, order, tiny_notebook
 
-<<<<<<< HEAD
-METHOD = [nb for nb in notebooks() if re.match(r"[01]\d_", nb.name)]
-EXPERIMENTS = [nb for nb in notebooks() if re.match(r"[23]\d_", nb.name)]
-def name(nb):
-=======
 METHOD = sorted([nb for nb in notebooks() if re.match(r"[01]\d[a-z]?_", nb.name)], key=order)
 EXPERIMENTS = [nb for nb in notebooks() if re.match(r"[23]\d[a-z]?_", nb.name)]
 
 
 def name(nb) -> str:
->>>>>>> metrics
     return nb.name
 
 
