@@ -17,7 +17,7 @@ from conftest import BIN, ROOT, command
 
 TEXT = "PID 4711/é"  # 11 bytes of UTF-8: all that 256x256 pixels carry
 ONE = "import sys; from cinn_nb.cli import main; sys.exit(main())"
-# Several command lines in one process, because loading torch takes longer than all else: a list of [status, stdout, stderr].
+# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
 MANY = """
 import contextlib, io, json, sys
 from cinn_nb.cli import main

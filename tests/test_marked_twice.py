@@ -1,4 +1,4 @@
-"""An image that is marked already is refused, or its message is replaced, and no reader ever finds the old one."""
+"""An image that is marked already is refused, or its message is replaced and no reader finds it again."""
 
 import itertools
 
