@@ -17,10 +17,10 @@ from conftest import BIN, ROOT, command
 
 TEXT = "PID 4711/é"  # 11 bytes of UTF-8: all that 256x256 pixels carry
 ONE = "import sys; from cinn_nb.cli import main; sys.exit(main())"
-# Several command lines in one process, because loading torch takes longer than all else: a list of [status, stdout, stderr].
+# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
 MANY = """
 import contextlib, io, json, sys
-from cinn_nb.study import main
+from cinn_nb.cli import main
 answers = []
 for line in json.loads(sys.argv[1]):
     out, err = io.StringIO(), io.StringIO()
@@ -152,6 +152,65 @@ def test_a_promise_is_kept_by_real_files(folder):
     assert [out for _, out, _ in answers[5:8]] == [TEXT + ", longer\n"] * 3
 
 
+def test_a_marked_image_is_refused_or_its_message_replaced(folder):
+    answers = cinn_many(
+        ["embed", "scan.png", "one.png", "--text", "first", "--survive", "30"],
+        ["embed", "one.png", "two.png", "--text", "second"],
+        ["embed", "one.png", "two.png", "--text", "second", "--survive", "70"],
+        ["embed", "one.png", "two.png", "--text", "second", "--survive", "70", "--replace"],
+        ["extract", "two.png", "--all"],
+        ["attack", "two.png", "two.jpg", "--quality", "30"],
+        ["extract", "two.jpg"],
+        cwd=folder,
+    )
+    for answer in answers[1:3]:
+        refused(*answer, "one.png: the image already carries a message of 5 byte", "--replace")
+    assert [status for status, *_ in answers[3:6]] == [0, 0, 0]
+    assert answers[4][1] == "promise: second\n"
+    assert answers[6][0] == 1 or answers[6][1] == "second\n"
+
+
+TWICE = """
+from cinn_nb.images import read_image, write_image
+from cinn_nb.network import NetworkMark
+from cinn_nb.search import PromisedMark
+first = NetworkMark("cinn").write(read_image("scan.png"), b"first")
+write_image("twice.png", PromisedMark(70).write(first, b"second"))
+"""
+
+
+def test_two_messages_are_not_passed_over_in_silence(folder):
+    done = python(TWICE, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    one, every, out = cinn_many(
+        ["extract", "twice.png"],
+        ["extract", "twice.png", "--all"],
+        ["extract", "twice.png", "--out", "message"],
+        cwd=folder,
+    )
+    assert list(one[:2]) == [0, "second\n"]
+    assert re.fullmatch(r"cinn: warning: twice\.png [^\n]+ cinn[^\n]+ --all [^\n]+\n", one[2]), one[2]
+    assert (every[0], every[1], every[2]) == (0, "promise: second\ncinn: first\n", "")
+    assert out[0] == 0 and "warning" in out[2] and (folder / "message").read_bytes() == b"second"
+
+
+PROOF = """
+import cinn_nb.cli as cli, sys
+from cinn_nb.watermark import Certificate
+quality, payload = int(sys.argv[1]), sys.argv[2].encode()
+cli.certify = lambda image, cover=None: Certificate(payload, quality, 0, None, "a test")
+sys.exit(cli.main(["embed", "scan.png", "new.png", "--text", "A", "--survive", "70"]))
+"""
+
+
+@pytest.mark.parametrize("quality, payload, said", [(71, "A", "71..100"), (70, "B", "another payload")])
+def test_a_certificate_of_something_else_is_a_failure(folder, quality, payload, said):
+    before = contents(folder)
+    done = python(PROOF, str(quality), payload, cwd=folder)
+    refused(done.returncode, done.stdout, done.stderr, said, "nothing is written")
+    assert contents(folder) == before
+
+
 EMBED = ["embed", "scan.png", "new.png", "--text", "A"]
 WRONG_USE = {
     "wrong path": (["embed", "nowhere.png", *EMBED[2:]], "no file nowhere.png"),
@@ -261,12 +320,24 @@ def test_exit_status_reaches_the_shell(folder, line, status):
     refused(done.returncode, done.stdout, done.stderr, expected=status)
 
 
+def test_what_is_promised_is_one_save_by_one_family_of_coders(folder):
+    said = " ".join(cinn("embed", "--help", cwd=folder).stdout.split())
+    assert "one save" in said and "accurate integer DCT" in said and "every JPEG file" not in said
+
+
+def test_version_and_capacity_need_no_torch(folder):
+    code = MANY + "assert 'torch' not in sys.modules, 'torch has been loaded'\nimport cinn_nb.watermark\n"
+    code += "assert 'torch' not in sys.modules\n"
+    done = python(code, json.dumps([["capacity", "scan.png"]]), cwd=folder)
+    assert done.returncode == 0 and "up to 11 bytes" in json.loads(done.stdout)[0][1], done.stderr
+
+
 def test_version_and_the_installed_command(folder):
     settings = configparser.ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini")
     version = f"cinn {settings['DEFAULT']['version']}\n"
     assert cinn("--version", cwd=folder).stdout == version
-    assert "cinn=cinn_nb.watermark:main" in settings["DEFAULT"]["console_scripts"].split()
+    assert "cinn=cinn_nb.cli:main" in settings["DEFAULT"]["console_scripts"].split()
     if not (BIN / "cinn").exists():
         pytest.skip("the package is on the path but not installed here: no `cinn` beside python")
     assert command("cinn", "--version", cwd=folder).stdout == version

@@ -1,4 +1,5 @@
 """Images marked by earlier versions of the code are read for good: `marked/` holds forty, with what they say."""
+
 import csv
 import hashlib
 
