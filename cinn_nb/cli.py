@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/12b_cli.ipynb #8d105577
+# %% ../nbs/12b_cli.ipynb #29a9b9e2
 import argparse
 import math
 import os
@@ -13,18 +13,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from . import __version__
-from cinn_nb.watermark import (
-    EmbedError,
-    NoWatermarkError,
-    PROMISES,
-    _gray8,
-    capacity,
-    certify,
-    embed,
-    extract,
-)
+from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
+from .watermark import Certificate, capacity, certify, embed, read, readings
 
-# %% ../nbs/12b_cli.ipynb #df619d61
+# %% ../nbs/12b_cli.ipynb #18983fcd
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
 
 
@@ -35,12 +27,14 @@ def _check_in(path: Path) -> None:
         raise ValueError(f"there is no file {path}")
 
 
-def _check_out(path: Path, force: bool, sources: list[Path], suffixes: tuple[str, ...] | None = None) -> None:
-    "`ValueError` unless `path` can be written: suffix, folder, none of the `sources`, not there yet (or `force`)."
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(
-            f"{path} must end in {', '.join(suffixes)}{'; other formats lose or may lose part of the mark' if suffixes == _LOSSLESS else ''}"
-        )
+def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in suffixes:
+        why = "; other formats lose or may lose part of the mark" if suffixes == _LOSSLESS else ""
+        raise ValueError(f"{path} must end in {', '.join(suffixes)}{why}")
+
+
+def _check_out(path: Path, force: bool, sources: list[Path]) -> None:
+    "`ValueError` unless `path` can be written: its folder exists, it is no source, it is new (or `force`)."
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give a file name")
     if not path.parent.is_dir():
@@ -51,41 +45,23 @@ def _check_out(path: Path, force: bool, sources: list[Path], suffixes: tuple[str
     if path.exists() and not force:
         raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
-# %% ../nbs/12b_cli.ipynb #4df8b731
+# %% ../nbs/12b_cli.ipynb #17271299
 def _read_gray(path: Path) -> np.ndarray:
     from cinn_nb.images import read_image
 
     image = read_image(path)
     try:
-        return _gray8(image)
+        return check_gray(image)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _run_embed(args: argparse.Namespace) -> None:
-    "cinn embed: read, embed, write, report."
-    _check_in(args.IN)
-    if args.file:
-        _check_in(args.file)
-    _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file), _LOSSLESS)
-    payload = args.file.read_bytes() if args.file else _utf8(args.text)
-    cover = _read_gray(args.IN)
-    from cinn_nb.images import write_image
-    from cinn_nb.dct import psnr
-
+def _named(path: Path, call, *args, **kwargs):
+    "`call(...)`, in whose errors the path comes first."
     try:
-        stego = embed(cover, payload, strength=args.strength, survive=args.survive)
-        proof = (
-            f"; certificate: {certify(stego, cover)}"
-            if args.survive
-            else f", PSNR {psnr(cover, stego):.1f} dB"
-        )
-    except EmbedError as error:
-        raise EmbedError(f"{args.IN}: {error}") from error
-    write_image(args.OUT, stego)
-    print(
-        f"{args.OUT}: {len(payload)} of at most {capacity(*cover.shape, args.survive)} bytes embedded{proof}"
-    )
+        return call(*args, **kwargs)
+    except (EmbedError, NoWatermarkError) as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _utf8(text: str) -> bytes:
@@ -94,45 +70,96 @@ def _utf8(text: str) -> bytes:
     except UnicodeEncodeError:
         raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
 
-# %% ../nbs/12b_cli.ipynb #a3c1d044
-def _run_extract(args: argparse.Namespace) -> None:
-    "cinn extract: read, then print the payload or write it to a file."
+# %% ../nbs/12b_cli.ipynb #daf62079
+def _check_proof(proof: Certificate, payload: bytes, survive: int) -> None:
+    "`EmbedError` unless the certificate is of this payload, from this quality or a lower one."
+    if proof.payload != payload:
+        raise EmbedError("the certificate is of another payload than the one asked; nothing is written")
+    if proof.quality > survive:
+        found = f"the payload is read at every quality {proof.quality}..100 only"
+        raise EmbedError(f"{found}, and {survive}..100 was asked; nothing is written")
+
+# %% ../nbs/12b_cli.ipynb #e43450de
+def _run_embed(args: argparse.Namespace) -> None:
+    "cinn embed: check the paths, read, embed, certify, write, report."
     _check_in(args.IN)
-    if args.out:
-        _check_out(args.out, args.force, [args.IN])
-    image = _read_gray(args.IN)
-    try:
-        payload = extract(image)
-    except NoWatermarkError as error:
-        raise NoWatermarkError(f"{args.IN}: {error}") from error
-    if args.out:
-        from cinn_nb.core import atomic_path
+    if args.file:
+        _check_in(args.file)
+    _check_suffix(args.OUT, _LOSSLESS)
+    _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
+    payload = args.file.read_bytes() if args.file else _utf8(args.text)
+    cover = _read_gray(args.IN)
+    from cinn_nb.dct import psnr
+    from cinn_nb.images import write_image
 
-        with atomic_path(args.out) as tmp:
-            tmp.write_bytes(payload)
-        print(f"{args.out}: {len(payload)} bytes")
-    else:
-        print(payload.hex() if args.hex else _printable(payload))
+    how = {"strength": args.strength, "survive": args.survive, "replace": args.replace}
+    stego = _named(args.IN, embed, cover, payload, **how)
+    said = f", PSNR {psnr(cover, stego):.1f} dB"
+    if args.survive:
+        proof = _named(args.IN, certify, stego, cover)
+        _named(args.IN, _check_proof, proof, payload, args.survive)
+        said = f"; certificate: {proof}"
+    write_image(args.OUT, stego)
+    room = capacity(*cover.shape, args.survive)
+    print(f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}")
 
-
+# %% ../nbs/12b_cli.ipynb #fcb26884
 def _printable(payload: bytes) -> str:
-    "The payload as text; `ValueError` if it is not UTF-8, holds control codes, or the terminal cannot show it."
+    "The payload as text; `ValueError` if it is not UTF-8, holds control codes, or cannot be shown here."
     try:
         text = payload.decode("utf-8")
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeError:
         text = "\0"
     if not all(c.isprintable() or c in "\n\t" for c in text):
-        raise ValueError(
-            f"the payload ({len(payload)} bytes) is no text that can be shown; use --hex or --out FILE"
-        )
+        size = f"the payload ({len(payload)} bytes)"
+        raise ValueError(f"{size} is no text that can be shown; use --hex or --out FILE")
     return text
 
-# %% ../nbs/12b_cli.ipynb #371a6ff5
+# %% ../nbs/12b_cli.ipynb #0a57721f
+def _others(found: list[Reading]) -> list[Reading]:
+    "Readings whose payload differs from that of the first."
+    return [one for one in found if one.payload != found[0].payload]
+
+
+def _run_extract(args: argparse.Namespace) -> None:
+    "cinn extract: read, then print the payload or write it to a file."
+    _check_in(args.IN)
+    if args.out:
+        _check_out(args.out, args.force, [args.IN])
+    image = _read_gray(args.IN)
+    found = [_named(args.IN, read, image)]
+    found += _others(found + readings(image))
+    if args.out:
+        _write_payload(args.out, found[0].payload)
+    elif args.all:
+        for one in found:
+            print(f"{one.mark}: {_shown(one.payload, args.hex)}")
+    else:
+        print(_shown(found[0].payload, args.hex))
+    if len(found) > 1 and not args.all:
+        others = ", ".join(one.mark for one in found[1:])
+        warning = f"{args.IN} also carries another message (mark: {others}); --all shows all"
+        print(f"cinn: warning: {warning}", file=sys.stderr)
+
+
+def _shown(payload: bytes, as_hex: bool) -> str:
+    return payload.hex() if as_hex else _printable(payload)
+
+
+def _write_payload(path: Path, payload: bytes) -> None:
+    from cinn_nb.core import atomic_path
+
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(payload)
+    print(f"{path}: {len(payload)} bytes")
+
+# %% ../nbs/12b_cli.ipynb #93ebb679
 def _run_attack(args: argparse.Namespace) -> None:
     "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
     _check_in(args.IN)
-    _check_out(args.OUT, args.force, [args.IN], _JPEG + _LOSSLESS)
+    _check_suffix(args.OUT, _JPEG + _LOSSLESS)
+    _check_out(args.OUT, args.force, [args.IN])
     from cinn_nb.core import atomic_path
     from cinn_nb.images import write_image
     from cinn_nb.jpeg import jpeg_bytes, jpeg_file
@@ -144,9 +171,8 @@ def _run_attack(args: argparse.Namespace) -> None:
             tmp.write_bytes(data)
     else:
         write_image(args.OUT, jpeg_file(image, args.quality))
-    print(
-        f"{args.OUT}: JPEG at quality {args.quality}, {len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
-    )
+    size = f"{len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
+    print(f"{args.OUT}: JPEG at quality {args.quality}, {size}")
 
 
 def _run_capacity(args: argparse.Namespace) -> None:
@@ -154,18 +180,14 @@ def _run_capacity(args: argparse.Namespace) -> None:
     _check_in(args.IN)
     image = _read_gray(args.IN)
     H, W = image.shape
-    print(
-        f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, with --survive up to {capacity(H, W, PROMISES[0])}"
-    )
+    promised = f"with --survive up to {capacity(H, W, PROMISES[0])}"
+    print(f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, {promised}")
 
 
 def _run_certify(args: argparse.Namespace) -> None:
     "cinn certify: how far down the message survives as a JPEG file."
     _check_in(args.IN)
-    try:
-        print(f"{args.IN}: {certify(_read_gray(args.IN))}")
-    except NoWatermarkError as error:
-        raise NoWatermarkError(f"{args.IN}: {error}") from error
+    print(f"{args.IN}: {_named(args.IN, certify, _read_gray(args.IN))}")
 
 # %% ../nbs/12b_cli.ipynb #0cfa486a
 class _Parser(argparse.ArgumentParser):
@@ -188,58 +210,67 @@ def _strength(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
 
-# %% ../nbs/12b_cli.ipynb #92d631f2
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="cinn",
-        description="Hide a short message in a gray 8-bit image and read it again, also after JPEG. Not for clinical use.",
-        epilog="Exit status: 0 done, 1 no watermark found, 2 anything else.",
-    )
-    parser.add_argument("--version", action="version", version=f"cinn {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+# %% ../nbs/12b_cli.ipynb #cc1c824e
+def _add(commands, name: str, run, help: str, out: str | None = None) -> argparse.ArgumentParser:
+    "One more command, with its input, its output if `out` describes one, and --force if a file is written."
+    sub = commands.add_parser(name, help=help, description=help)
+    sub.set_defaults(run=run)
+    sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
+    if out:
+        sub.add_argument("OUT", type=Path, help=out)
+    if name not in ("capacity", "certify"):
+        sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
+    return sub
 
-    def command(name, run, help, out=False):
-        sub = commands.add_parser(name, help=help, description=help)
-        sub.set_defaults(run=run)
-        sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
-        if out:
-            sub.add_argument("OUT", type=Path, help=out)
-        if name not in ("capacity", "certify"):
-            sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
-        return sub
 
-    add = command("embed", _run_embed, "hide a message in an image", "stego image: .png, .tif or .tiff")
+_SURVIVE = (
+    "promise that the message is read after one save as JPEG at any quality from this one on, by libjpeg's"
+    " accurate integer DCT with the standard tables (as Pillow, OpenCV and cjpeg write it by default)"
+)
+
+
+def _add_embed(commands) -> None:
+    help = "hide a message in an image"
+    add = _add(commands, "embed", _run_embed, help, "stego image: .png, .tif or .tiff")
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="the message, stored as UTF-8")
     what.add_argument("--file", type=Path, help="a file that holds the message")
     how = add.add_mutually_exclusive_group()
-    how.add_argument(
-        "--survive",
-        type=int,
-        choices=PROMISES,
-        help="promise that every JPEG file from this quality on can be read",
-    )
-    how.add_argument(
-        "--strength", type=_strength, default=1.0, help="1 is normal, below fainter, above more robust"
-    )
-    add = command("extract", _run_extract, "read the message of an image")
+    how.add_argument("--survive", type=int, choices=PROMISES, help=_SURVIVE)
+    strength = "1 is normal, below fainter, above more robust"
+    how.add_argument("--strength", type=_strength, default=1.0, help=strength)
+    replace = "erase the message that IN already carries; without this, such an image is refused"
+    add.add_argument("--replace", action="store_true", help=replace)
+
+# %% ../nbs/12b_cli.ipynb #4d71d5c7
+def _add_extract(commands) -> None:
+    add = _add(commands, "extract", _run_extract, "read the message of an image")
     how = add.add_mutually_exclusive_group()
     how.add_argument("--out", type=Path, help="write the message to this file")
-    how.add_argument("--hex", action="store_true", help="print it as hexadecimal digits")
-    add = command(
-        "attack",
-        _run_attack,
-        "save an image as JPEG, to see whether a message survives",
-        ".jpg: the JPEG file; .png or .tif: its decoded pixels",
-    )
+    how.add_argument("--all", action="store_true", help="print all messages, where there are several")
+    add.add_argument("--hex", action="store_true", help="print as hexadecimal digits")
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Hide a short message in a gray 8-bit image and read it again after JPEG. Not for clinical use."
+    status = "Exit status: 0 done, 1 no watermark found, 2 anything else."
+    parser = _Parser(prog="cinn", description=about, epilog=status)
+    parser.add_argument("--version", action="version", version=f"cinn {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_embed(commands)
+    _add_extract(commands)
+    help = "save an image once as JPEG, to see whether a message survives"
+    out = ".jpg: the JPEG file; .png or .tif: its decoded pixels"
+    add = _add(commands, "attack", _run_attack, help, out)
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
-    command("capacity", _run_capacity, "say how many bytes an image carries")
-    command("certify", _run_certify, "say down to which JPEG quality the message of an image survives")
+    _add(commands, "capacity", _run_capacity, "say how many bytes an image carries")
+    help = "say down to which JPEG quality the message of an image survives one save by Pillow"
+    _add(commands, "certify", _run_certify, help)
     return parser
 
-# %% ../nbs/12b_cli.ipynb #e09582d3
+# %% ../nbs/12b_cli.ipynb #d928063d
 def main(argv: list[str] | None = None) -> int:
-    "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line on standard error)."
+    "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line)."
     try:
         args = _parser().parse_args(argv)
         args.run(args)

@@ -8,11 +8,11 @@ __all__ = ['HIGHEST', 'SCATTERED', 'GENTLE', 'STRONG', 'ENERGIES', 'SIDE', 'AT_O
            'SAMPLES', 'BEND', 'EXACT_FROM', 'ON_TOP_FROM', 'ANEW_EVERY', 'MORE_FROM', 'EXCHANGE_EVERY', 'STUCK',
            'PROMISES', 'CHECKS', 'NAME', 'FLOOR', 'WORD_LENGTHS', 'LEAST_FRAME', 'QUIET', 'quietest', 'patterns',
            'paste', 'cut_out', 'received', 'replies', 'decoded', 'estimate', 'forecast', 'cheapest', 'choose', 'aim',
-           'strengths', 'candidates', 'moves', 'Draft', 'start', 'write', 'spell', 'look', 'first_qualities',
-           'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange', 'hopeless', 'take_back', 'SurvivalError',
-           'image_of', 'energy_of', 'run_rounds', 'search', 'promised_codes', 'promised_capacity', 'word_of',
-           'payload_of', 'read_promised', 'attempts', 'find_promised', 'check_promise', 'silent', 'overwrite',
-           'PromisedReader', 'PromisedMark']
+           'strengths', 'candidates', 'moves', 'Draft', 'start', 'blocks_of', 'write', 'spell', 'look',
+           'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange', 'hopeless', 'take_back',
+           'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search', 'promised_codes', 'promised_capacity',
+           'word_of', 'payload_of', 'read_promised', 'attempts', 'find_promised', 'check_promise', 'silent',
+           'overwrite', 'PromisedReader', 'PromisedMark']
 
 # %% ../nbs/11b_search.ipynb #dabdcfca
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from .mark import EmbedError, Reading
 from .reed_solomon import DecodingError, RSCode, rs_decode_batch
 from .reed_solomon import frame, frame_capacity, unframe, whiten
 
-# %% ../nbs/11b_search.ipynb #5b2932ec
+# %% ../nbs/11b_search.ipynb #f4e2d101
 HIGHEST = 24  # gray levels that a pattern may add to a pixel; the strongest needs fewer
 SCATTERED = np.arange(64) * 27 % 64  # order of pixels that gain the same: not all from the top
 
@@ -49,7 +49,7 @@ def quietest(wave: np.ndarray, energy: int) -> np.ndarray:
     size = np.bincount(taken, minlength=64)
     return (size * np.sign(wave)).astype(np.int16)
 
-# %% ../nbs/11b_search.ipynb #ebecef80
+
 # Energies of the patterns in squared gray levels. From 100 on each is about 1.4 times the one before.
 GENTLE = (2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 100)
 STRONG = (130, 170, 240, 340, 480, 680, 960, 1360, 1920, 2700, 3800)
@@ -105,7 +105,7 @@ def replies(
         out.append(soft_parity(a).numpy())
     return np.concatenate(out)
 
-# %% ../nbs/11b_search.ipynb #86ff4220
+# %% ../nbs/11b_search.ipynb #95eaafaf
 FEW = 1024  # blocks at a time: their coefficients stay in the cache
 AWAY = 1 + 2**-16  # lifts a quotient that is half-way: libjpeg rounds halves away from zero, torch to even
 EIGHTHS = 8  # libjpeg's integer DCT keeps coefficients in eighths
@@ -117,6 +117,12 @@ def decoded(c: Tensor, steps: Tensor, basis: Tensor) -> Tensor:
     return torch.addmm(torch.full((64,), 0.5), k.mul_(steps), basis).floor_().clamp_(-128, 127)
 
 
+@lru_cache(maxsize=1)
+def _basis32() -> Tensor:
+    "The 64 waves in float32, made once."
+    return torch.tensor(dct_basis(), dtype=torch.float32)
+
+# %% ../nbs/11b_search.ipynb #2b8dbe7e
 def estimate(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: Iterable[int]) -> np.ndarray:
     "`replies` by JPEG in real numbers: differs where libjpeg's integers round another way, now and then."
     basis = _basis32()
@@ -132,12 +138,6 @@ def estimate(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: It
             y = x if steps is None else decoded(c, steps, basis)
             a[part] = (y * reader).sum(1)
     return np.cos(np.float32(np.pi) * out)
-
-
-@lru_cache(maxsize=1)
-def _basis32() -> Tensor:
-    "The 64 waves in float32, made once."
-    return torch.tensor(dct_basis(), dtype=torch.float32)
 
 # %% ../nbs/11b_search.ipynb #89045a2f
 NEAR = 2  # gray levels from 0 or 255: a block that comes nearer may be clipped by the decoder
@@ -158,7 +158,7 @@ def forecast(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: It
         out[:, clips] = estimate(blocks[clips], wave[clips], layout, qualities)
     return out
 
-# %% ../nbs/11b_search.ipynb #62a8f2c5
+# %% ../nbs/11b_search.ipynb #263016f6
 ADDING = 1e-6  # what the order of additions may change in a reading; so much short is not short
 
 
@@ -167,8 +167,8 @@ def cheapest(
 ) -> tuple[tuple, float, float]:
     """The cheapest moves of a bit's three places, from the `readings` (Q, G) and `prices` (G,) of each place.
 
-    Returns the number of each place's move, what they cost, and what the reading is short of the margin. That is
-    0 where some moves are good enough at every quality; if none are, those with the best worst reading are taken."""
+    Returns the number of each place's move, what they cost, and what the reading is short of the margin.
+    That is 0 where some moves are good enough at every quality. If none are, the best at the worst one are taken."""
     (a, b, c), (pa, pb, pc) = readings, prices
     two, ptwo = (a[:, :, None] + b[:, None]).reshape(len(a), -1), (pa[:, None] + pb).ravel()
     order = np.argsort(ptwo, kind="stable")
@@ -188,14 +188,14 @@ def cheapest(
         best, short = ptwo[pick[0]] + pc[pick[1]], max(0, -worst.max())
     return (*divmod(order[pick[0]], b.shape[1]), pick[1]), best, short
 
-# %% ../nbs/11b_search.ipynb #680df3f7
+# %% ../nbs/11b_search.ipynb #288d093c
 def choose(
     base: np.ndarray, new: np.ndarray, cost: np.ndarray, margin: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`cheapest` for L bits. `base`: readings (Q, L, 3) of the places now; `new`: (Q, G, L, 3) with move g.
 
     `cost`: (G, L, 3), inf where a move is not allowed; `margin`: (L,).
-    Returns the move of each place, -1 for none, int (L, 3); what each bit pays, (L,), and is short of, (L,)."""
+    Returns the move of each place, -1 for none, int (L, 3); what each pays and is short of, (L,)."""
     L, S = new.shape[2:]
     reading = np.concatenate([base[:, None], new], 1).transpose(2, 3, 0, 1)  # (L, S, Q, 1 + G)
     reading = np.ascontiguousarray(reading, dtype=np.float32)
@@ -243,13 +243,13 @@ def candidates(old: np.ndarray, pattern: np.ndarray, room: bool) -> np.ndarray:
     pulled = [np.clip(old, pull, 255 - pull) for pull in ROOM]
     return np.concatenate([d] + [np.clip(p + pattern[COARSE], 0, 255) - old for p in pulled])
 
-# %% ../nbs/11b_search.ipynb #e1e3e5e7
+# %% ../nbs/11b_search.ipynb #1d902562
 NOTHING = 0.02  # of a lattice step: a move below it has been clipped away
 PAST = 0.4  # of a lattice step: how far past the lattice point a candidate may go
 
 
 def moves(x, origin, layout: Layout, block, wave, sign, qualities, answer: Callable, room: bool) -> tuple:
-    """Candidate moves of places (l, 3) in blocks `x` (h*w, 64): changes (G, l, 3, 64), then what `choose` needs.
+    """Candidate moves of places (l, 3) in blocks `x` (h*w, 64): changes (G, l, 3, 64), then those of `choose`.
 
     The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate`, `forecast`."""
     old = x[block]
@@ -268,7 +268,7 @@ def moves(x, origin, layout: Layout, block, wave, sign, qualities, answer: Calla
         new[:, useful] = answer((old + d)[useful], wave[bit, s], layout, qualities) * sign[bit, s]
     return d, base, new, np.where(useful, cost, np.inf)
 
-# %% ../nbs/11b_search.ipynb #de228fc3
+# %% ../nbs/11b_search.ipynb #bc022d7d
 CERTAIN = 1e-3  # a reading nearer to 0 might change sides in a program that adds up in another order
 
 
@@ -298,13 +298,7 @@ class Draft:
         )  # replies of all blocks
         self.seen[:, used] = replies(self.x[used], None, self.layout, self.layout.qualities)
 
-    def blocks(self) -> np.ndarray:
-        "The image as blocks, int16 (h*w, 64)."
-        x = self.origin.copy()
-        np.add.at(x, self.layout.block, self.changes.sum(0, dtype=np.int16))
-        return np.clip(x, 0, 255)
-
-# %% ../nbs/11b_search.ipynb #9ffdbc92
+# %% ../nbs/11b_search.ipynb #4e7c13c7
 def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, room: bool = False) -> Draft:
     "A draft in which nothing is written yet. `ValueError` unless cover and word fit the layout."
     if cover.dtype != np.uint8 or tuple(side // 8 for side in cover.shape) != (layout.h, layout.w):
@@ -315,7 +309,14 @@ def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, r
     origin = whole_blocks(torch.tensor(cover)[None, None], layout.h, layout.w)[0].numpy().astype(np.int16)
     return Draft(layout, origin, letters(np.frombuffer(bytes(word), np.uint8), layout), margin, room)
 
-# %% ../nbs/11b_search.ipynb #8d97eb04
+
+def blocks_of(draft: Draft) -> np.ndarray:
+    "The image as blocks, int16 (h*w, 64)."
+    x = draft.origin.copy()
+    np.add.at(x, draft.layout.block, draft.changes.sum(0, dtype=np.int16))
+    return np.clip(x, 0, 255)
+
+# %% ../nbs/11b_search.ipynb #d9a31388
 SHORT = 300  # price of a reading that is short by 1: more than a move by a whole step at quality 50 (120)
 GROWN = 100  # price, late in the search, of a need that has grown by 1: what fails often becomes dear
 
@@ -329,7 +330,7 @@ def write(draft: Draft, which, bits, qualities, answer: Callable, anew=True, lat
     layout = draft.layout
     sign = layout.signs[which] * (2.0 * bits - 1).astype(np.float32)[:, None]
     where = layout.block[which], layout.wave[which], sign
-    d, *readings = moves(draft.blocks(), draft.origin, layout, *where, qualities, answer, room)
+    d, *readings = moves(blocks_of(draft), draft.origin, layout, *where, qualities, answer, room)
     chosen, paid, short = choose(*readings, draft.need[which])
     stuck = (short > 0) & (draft.room and not room)
     chosen[stuck] = -1
@@ -340,20 +341,20 @@ def write(draft: Draft, which, bits, qualities, answer: Callable, anew=True, lat
     if stuck.any():
         write(draft, which[stuck], bits[stuck], qualities, answer, anew, late, True)
 
-# %% ../nbs/11b_search.ipynb #380435b2
+# %% ../nbs/11b_search.ipynb #8bb9175a
 def spell(draft: Draft) -> np.ndarray:
     "The cheapest spelling of every byte, bits (L,)."
     extra = (draft.price[1] - draft.price[0]).reshape(draft.layout.n, 1, -1)  # of a 1 over a 0
     best = (draft.letters * extra).sum(-1).argmin(1)
     return draft.letters[np.arange(draft.layout.n), best].ravel()
 
-# %% ../nbs/11b_search.ipynb #878c024b
+
 def look(draft: Draft) -> int:
     """Read the draft at every quality. Returns how many bytes are wrong at the worst quality.
 
     Keeps in the draft: `x`, the blocks; `soft`, soft bits (Q, L); `wrong`, bool (L,): which bits are wrong,
     or not certainly right, at some quality."""
-    layout, before, draft.x = draft.layout, draft.x, draft.blocks()
+    layout, before, draft.x = draft.layout, draft.x, blocks_of(draft)
     changed = np.flatnonzero((draft.x != before).any(1))
     if len(changed):
         draft.seen[:, changed] = replies(draft.x[changed], None, layout, layout.qualities)
@@ -412,7 +413,7 @@ def rewrite(draft: Draft, turn: int) -> None:
         draft.bits, draft.need[new] = now, draft.margin
         write(draft, new, draft.bits[new], qualities, answer)
 
-# %% ../nbs/11b_search.ipynb #2e81a5ff
+# %% ../nbs/11b_search.ipynb #e3f3316a
 STUCK = 1e9  # trouble of a byte that is still wrong: above any price
 
 
@@ -428,7 +429,7 @@ def exchange(draft: Draft, tolerate: int) -> None:
     draft.need[draft.given_up] = draft.margin
     draft.given_up = costliest(draft, tolerate)
 
-# %% ../nbs/11b_search.ipynb #47a21242
+
 def hopeless(worst: int, turn: int, rounds: int, layout: Layout, tolerate: int) -> bool:
     "After half of the rounds: are more bytes wrong than 2 `tolerate`, an eighth of the word, and 3?"
     return turn >= rounds // 2 and worst > 2 * tolerate + layout.n // 8 + 3
@@ -442,7 +443,7 @@ def take_back(draft: Draft, tolerate: int) -> None:
         if look(draft) > tolerate:
             draft.changes = kept
 
-# %% ../nbs/11b_search.ipynb #a973a67f
+# %% ../nbs/11b_search.ipynb #2ca60f07
 class SurvivalError(ValueError):
     "No stego image was found that keeps the message at every quality."
 
@@ -459,9 +460,9 @@ def energy_of(draft: Draft) -> int:
     "Sum of the squared changes that `look` saw."
     return int(((draft.x.astype(int) - draft.origin) ** 2).sum())
 
-# %% ../nbs/11b_search.ipynb #670ccf2e
+
 def run_rounds(draft: Draft, tolerate: int, step: float, rounds: int, history: list) -> int:
-    "Look, ask for more, rewrite, until the draft passes or there is no hope; returns the last round's number."
+    "Look, ask for more, rewrite, until the draft passes or without hope; returns the last round's number."
     for turn in range(rounds):
         if turn:
             rewrite(draft, turn)
