@@ -1,4 +1,4 @@
-"""What the data modules promise beyond their notebooks: they load without torch, and old recipes stay known."""
+"""The data modules load without torch, and every recipe of the registry stays known."""
 
 import subprocess
 import sys
