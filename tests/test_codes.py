@@ -1,4 +1,4 @@
-"""What a notebook cannot hold: properties of the codes over many inputs, and the small ones against all their codewords."""
+"""What a notebook cannot hold: properties of the codes, and the small ones against all their codewords."""
 
 from functools import lru_cache
 from itertools import combinations
@@ -16,7 +16,6 @@ from cinn_nb.codes import (
     ReedSolomon,
     Repetition,
     Uncoded,
-    bch_generator,
     bch_size,
     ldpc_matrices,
     make_codes,
@@ -189,8 +188,15 @@ def test_reed_solomon_up_to_its_limit_and_like_reedsolo(k, L, data):
 def test_secded_notices_any_two_errors_in_any_word():
     code = Hamming(16, 32, extended=True)  # four words
     bits = payloads(code, 1)
+<<<<<<< HEAD
     def place(w, i):
         return 4 * w + i if i < 4 else 16 + 4 * w + i - 4
+=======
+
+    def place(w, i):
+        return 4 * w + i if i < 4 else 16 + 4 * w + i - 4
+
+>>>>>>> codes
     for w in range(4):
         for pair in combinations(range(8), 2):
             soft = 2.0 * code.encode(bits) - 1

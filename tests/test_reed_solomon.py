@@ -1,4 +1,4 @@
-"""What a notebook cannot hold: properties of the message code over many inputs, and long comparisons of the two decoders.
+"""What a notebook cannot hold: properties of the message code, and long comparisons of the two decoders.
 
 RS_WORDS=100000 lengthens the comparisons (default 2000 words per regime)."""
 
@@ -66,7 +66,7 @@ def test_scratch_and_engine_agree(beyond):
 
 
 def test_no_wrong_payload_beyond_the_limit():
-    "Framed messages of three sizes, damaged at random far and near beyond the limit: right or an error, never wrong."
+    "Framed messages of three sizes, damaged near and far beyond the limit: right or an error, never wrong."
     rng, generator = random.Random(7), np.random.default_rng(7)
     for _ in range(WORDS):
         code = MessageCode(rng.choice([64, 128, 256]), rate=rng.choice([0.5, 0.8]))
