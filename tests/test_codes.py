@@ -188,15 +188,10 @@ def test_reed_solomon_up_to_its_limit_and_like_reedsolo(k, L, data):
 def test_secded_notices_any_two_errors_in_any_word():
     code = Hamming(16, 32, extended=True)  # four words
     bits = payloads(code, 1)
-<<<<<<< HEAD
-    def place(w, i):
-        return 4 * w + i if i < 4 else 16 + 4 * w + i - 4
-=======
 
     def place(w, i):
         return 4 * w + i if i < 4 else 16 + 4 * w + i - 4
 
->>>>>>> codes
     for w in range(4):
         for pair in combinations(range(8), 2):
             soft = 2.0 * code.encode(bits) - 1
