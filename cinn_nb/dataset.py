@@ -35,10 +35,8 @@ from .phantoms import PHANTOMS, phantom
 if TYPE_CHECKING:
     import torch
 
-# %% ../nbs/01c_dataset.ipynb #e3fbfdb7
-RECIPES: dict[
-    str, Callable
-] = {}  # name -> function(original: bytes, *arguments) -> pixels, or a file's bytes
+# %% ../nbs/01c_dataset.ipynb #f68b5abb
+RECIPES: dict[str, Callable] = {}  # name -> function(original: bytes, *arguments) -> pixels or a file
 
 
 def recipe_step(usage: str) -> Callable:
@@ -61,12 +59,12 @@ def _argument(word: str) -> int | float | str:
             pass
     return word
 
-# %% ../nbs/01c_dataset.ipynb #a5ee343a
+# %% ../nbs/01c_dataset.ipynb #6b1fbde0
 def run_recipe(recipe: str, original: bytes = b"") -> np.ndarray | bytes:
-    """Apply a recipe to the bytes of an original file: uint8 or uint16 (H, W) or (H, W, 3), or a file's bytes.
+    """Apply a recipe to the bytes of an original file: uint8 or uint16 (H, W) or (H, W, 3), or a file.
 
-    `ValueError` for an unknown recipe (it lists the known ones), a wrong number of arguments, or an original that
-    cannot be used; `ModuleNotFoundError` names the package that a recipe lacks."""
+    `ValueError` for an unknown recipe (it lists the known ones), a wrong number of arguments, or an original
+    that cannot be used; `ModuleNotFoundError` names the package that a recipe lacks."""
     name, *words = recipe.split() or [""]
     if name not in RECIPES:
         known = ", ".join(sorted(step.usage for step in RECIPES.values()))
@@ -76,7 +74,7 @@ def run_recipe(recipe: str, original: bytes = b"") -> np.ndarray | bytes:
         raise ValueError(f"recipe {recipe!r} has {len(words)} argument(s); it is used as {step.usage!r}")
     return step(original, *map(_argument, words))
 
-# %% ../nbs/01c_dataset.ipynb #87f83e1c
+# %% ../nbs/01c_dataset.ipynb #3ef53a6f
 def _rgb(original: bytes) -> Image.Image:
     return Image.open(io.BytesIO(original)).convert("RGB")
 
@@ -99,7 +97,7 @@ def _reduce(original, k):
 @recipe_step("crop y x")
 def _crop(original, y, x):
     "decode as RGB, cut 512 by 512 pixels from row y, column x"
-    return np.asarray(_rgb(original))[int(y) : int(y) + 512, int(x) : int(x) + 512]
+    return np.asarray(_rgb(original).crop((int(x), int(y), int(x) + 512, int(y) + 512)))
 
 
 @recipe_step("phantom kind")
@@ -212,10 +210,10 @@ def _frame(original, t):
                 return np.asarray(frame.to_image().convert("L"))
     raise ValueError(f"the video ends before {t} s")
 
-# %% ../nbs/01c_dataset.ipynb #2dc45d2c
+# %% ../nbs/01c_dataset.ipynb #b98327ac
 @dataclass(frozen=True)
 class Embedded:
-    """An image that is on every machine: `recipe` makes it from `file`, a path inside the installed `package`.
+    """An image that is on every machine: `recipe` makes it from `file`, a path in the installed `package`.
 
     `train_ok` is False if its person is in the test or validation split."""
 
@@ -292,7 +290,7 @@ def _embedded(line: dict[str, str]) -> Embedded:
 
 EMBEDDED = tuple(map(_embedded, csv.DictReader(_EMBEDDED.strip().splitlines())))
 
-# %% ../nbs/01c_dataset.ipynb #b529530e
+# %% ../nbs/01c_dataset.ipynb #7b6736ff
 def _load_embedded(item: Embedded) -> np.ndarray:
     "uint8 (H, W)."
     if not item.package:
@@ -305,17 +303,17 @@ def _load_embedded(item: Embedded) -> np.ndarray:
     original = (Path(found.origin).parent / item.file).read_bytes()
     return to_gray(run_recipe(item.recipe, original))
 
-# %% ../nbs/01c_dataset.ipynb #bad67b05
+
 def embedded_images(train_only: bool = False) -> dict[str, np.ndarray]:
     """Name -> uint8 (H, W) of all of `EMBEDDED`, in its order and natural sizes.
 
     `train_only`: only those that one may train on. `ModuleNotFoundError` without scikit-image."""
     return {item.name: _load_embedded(item) for item in EMBEDDED if item.train_ok or not train_only}
 
-# %% ../nbs/01c_dataset.ipynb #9515c950
+# %% ../nbs/01c_dataset.ipynb #3cc3f204
 @dataclass(frozen=True)
 class Row:
-    "One line of data/registry.csv: a file of the data set, where its original lies, and how the file is made from it."
+    "One line of data/registry.csv: a file, where its original lies, and how the file is made from it."
 
     path: str
     split: str
@@ -343,9 +341,9 @@ class Row:
             return "dicom"
         return "image16" if self.bits > 8 else "image8"
 
-# %% ../nbs/01c_dataset.ipynb #04cb393a
+# %% ../nbs/01c_dataset.ipynb #3a5914b1
 def _listing(name: str) -> Path:
-    "Path of data/`name` in the checkout around the working folder, or in the one that the package was installed from."
+    "Path of data/`name` in the checkout around the working folder, or in that of the package."
     import cinn_nb
 
     tried = []
@@ -466,10 +464,12 @@ def load_split(split: str, modalities: list[str] | None = None) -> list[Sample]:
         if r.split == split and (not modalities or r.modality in modalities)
     ]
 
-# %% ../nbs/01c_dataset.ipynb #5bae6d54
+# %% ../nbs/01c_dataset.ipynb #6aaf8cb9
 def grid_crops(image: np.ndarray, size: int = 256) -> list[tuple[int, int, np.ndarray]]:
-    """(y, x, crop) on a fixed, non-overlapping grid from the top-left corner, row by row; what is left over at the right and
-    bottom is dropped, so an image smaller than `size` in one direction gives none."""
+    """(y, x, crop) on a fixed, non-overlapping grid from the top-left corner, row by row.
+
+    What is left over at the right and bottom is dropped, so an image smaller than `size` in one direction
+    gives none. `ValueError` for a size below 8."""
     if size < 8:
         raise ValueError(f"size is {size}; it must be at least 8, one block")
     height, width = image.shape[:2]
@@ -479,10 +479,10 @@ def grid_crops(image: np.ndarray, size: int = 256) -> list[tuple[int, int, np.nd
         for x in range(0, width - size + 1, size)
     ]
 
-# %% ../nbs/01c_dataset.ipynb #6b315bef
+# %% ../nbs/01c_dataset.ipynb #c466c6ce
 @dataclass(frozen=True)
 class Crop:
-    "One crop of an image: uint8 (size, size), where it is from, whose it is, and its share of saturated pixels."
+    "One crop of an image: uint8 (size, size), where it is from, whose it is, and its saturation (0..1)."
 
     image: np.ndarray
     name: str
@@ -500,7 +500,7 @@ def _crops(samples: list[Sample], size: int) -> list[Crop]:
         for y, x, crop in grid_crops(s.image, size)
     ]
 
-# %% ../nbs/01c_dataset.ipynb #fb5ed82c
+# %% ../nbs/01c_dataset.ipynb #4f4ae068
 def _crop_line(c: Crop) -> dict[str, str]:
     "The crop's line in data/test_crops.csv."
     return dict(
@@ -523,14 +523,15 @@ def _compare(crops: list[Crop], listed: list[dict[str, str]]) -> None:
     line = (differ or [min(len(found), len(listed))])[0] + 2  # line 1 is the header
     raise ValueError(
         f"the test crops are not those of data/test_crops.csv: {len(found)} cut, {len(listed)} listed, "
-        f"first difference in line {line}; restore the list (git checkout data) and check the folder CINN_DATA"
+        f"first difference in line {line}; restore it (git checkout data) and check the folder CINN_DATA"
     )
 
-# %% ../nbs/01c_dataset.ipynb #7a270011
+# %% ../nbs/01c_dataset.ipynb #0eb4feae
 def test_crops(split: str = "test", size: int = 256) -> list[Crop]:
-    """All crops of the split's 8-bit images on the fixed grid, sorted by name, then y, then x. Needs CINN_DATA.
+    """All crops of the split's 8-bit images on the fixed grid, sorted by name, y, x. Needs CINN_DATA.
 
-    The standard set, split "test" and size 256, is compared with data/test_crops.csv: `ValueError` if a crop differs."""
+    The standard set, split "test" and size 256, is compared with data/test_crops.csv: `ValueError` if a crop
+    differs."""
     crops = _crops(load_split(split), size)
     if (split, size) == ("test", 256):
         with open(_listing("test_crops.csv"), newline="") as f:
@@ -540,9 +541,9 @@ def test_crops(split: str = "test", size: int = 256) -> list[Crop]:
 
 test_crops.__test__ = False  # no pytest test, whatever its name
 
-# %% ../nbs/01c_dataset.ipynb #afd0cd03
+# %% ../nbs/01c_dataset.ipynb #b71612fe
 def embedded_crops(size: int = 256) -> list[Crop]:
-    "All crops of the embedded images on the fixed grid, no data set needed; `name`: that of the embedded image."
+    "All crops of the embedded images on the fixed grid, no data set needed; `name`: the image's."
     images = embedded_images()
     return [
         Crop(crop, e.name, y, x, e.modality, e.group, saturation(crop))
@@ -550,9 +551,9 @@ def embedded_crops(size: int = 256) -> list[Crop]:
         for y, x, crop in grid_crops(images[e.name], size)
     ]
 
-# %% ../nbs/01c_dataset.ipynb #7854ba21
+# %% ../nbs/01c_dataset.ipynb #4ae19473
 def _cut(image: np.ndarray, size: int, v: float, u: float, turn: int) -> np.ndarray:
-    "A crop at height v and width u (0..1 of where it fits), in one of eight turns; small images are mirrored on."
+    "A crop at height v and width u (0..1 of where it fits), in one of 8 turns; small images are mirrored."
     short = [max(size - side, 0) for side in image.shape]
     if any(short):
         image = np.pad(image, [(0, s) for s in short], mode="symmetric")
@@ -560,7 +561,7 @@ def _cut(image: np.ndarray, size: int, v: float, u: float, turn: int) -> np.ndar
     crop = image[y : y + size, x : x + size]
     return np.rot90(crop[:, ::-1] if turn & 4 else crop, turn & 3)
 
-# %% ../nbs/01c_dataset.ipynb #10a2de11
+# %% ../nbs/01c_dataset.ipynb #0f6ea493
 def random_crops(
     images: list[np.ndarray],
     n: int,
@@ -571,9 +572,9 @@ def random_crops(
 ) -> "torch.Tensor":
     """Cut n training crops: uint8 tensor (n, 1, size, size). Images are drawn with replacement, by `weights`.
 
-    Every position in an image is equally likely and nothing is skipped, not even a black crop. An image smaller
-    than `size` is continued by mirroring. `flip`: turn each crop by one of the eight symmetries of the square.
-    `generator`: on the CPU. `ValueError` for an empty list, or images that are not uint8 (H, W)."""
+    Every position in an image is equally likely and nothing is skipped, not even a black crop. An image
+    smaller than `size` is continued by mirroring. `flip`: turn each crop by one of the 8 symmetries of the
+    square. `generator`: on the CPU. `ValueError` for an empty list, or images that are not uint8 (H, W)."""
     if not images:
         raise ValueError("images is empty; give a list of gray uint8 arrays (H, W)")
     import torch
@@ -592,9 +593,9 @@ def random_crops(
         out[i, 0] = _cut(images[pick], size, v, u, turn if flip else 0)
     return torch.from_numpy(out)
 
-# %% ../nbs/01c_dataset.ipynb #13e7d0ae
+# %% ../nbs/01c_dataset.ipynb #55425ec8
 def build(row: Row, original: bytes) -> np.ndarray | bytes:
-    """Apply a row's recipe to the bytes of its original: uint8 or uint16 (H, W) or (H, W, 3); for DICOM the file.
+    """Apply a row's recipe to the bytes of its original: uint8 or uint16 (H, W) or (H, W, 3), or a file.
 
     Errors as in `run_recipe`, with the row's path."""
     if row.url.endswith(".zst"):

@@ -86,7 +86,7 @@ def straight_through(x: Tensor, value: Tensor) -> Tensor:
 def to_8bit(x: Tensor) -> Tensor:
     """Clip to 0..255 and round to whole gray levels, straight through; what saving does to a float tensor.
 
-    Any shape. The gradient passes inside 0..255 and is zero outside, where a change of `x` changes nothing."""
+    Any shape. The gradient passes inside 0..255 and is zero outside, where nothing changes."""
     x = x.clamp(0, 255)
     return straight_through(x, x.round())
 

@@ -89,23 +89,24 @@ def _inverse_passes(y: Tensor, r: Tensor) -> None:
     torch.mm(r.view(-1, 16), m["irows_low"], out=pairs).add_(1024.0).floor_()
     pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
 
-# %% ../nbs/04b_jpeg_fast.ipynb #3650660d
+# %% ../nbs/04b_jpeg_fast.ipynb #908f1d47
 def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
     """Steps 1 to 4 without the clip, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
 
-    `steps` and `factors`: from `_tile` and `_factors`. `y`, `C`, and `r` for the inverse's columns: contiguous
-    (n, H/8, 8, W), to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
+    `steps` and `factors`: from `_tile` and `_factors`. `y`, `C`, and `r` for the inverse's columns:
+    contiguous (n, H/8, 8, W), to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
     _forward_passes(x, y, C)
     torch.mul(C, factors, out=y).round_().mul_(steps)
     _inverse_passes(y, r)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #ced5cf10
+# %% ../nbs/04b_jpeg_fast.ipynb #1f02efba
 _CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU: they fit its cache
 
 
 def _chunk_size(x: Tensor) -> int:
     "How many of the images or planes x (n, ..., H, W) make `_CHUNK` pixels; all of them on a GPU."
-    return max(1, _CHUNK // (x.shape[-2] * x.shape[-1])) if x.device.type == "cpu" else len(x)
+    pixels = x.shape[-2] * x.shape[-1]
+    return max(1, _CHUNK // pixels) if x.device.type == "cpu" else len(x)
 
 
 def _chunks(x: Tensor) -> list[slice]:
@@ -145,11 +146,11 @@ class _Plane(torch.autograd.Function):
             _slope_back(g[s] * mask[s], C[s], T[s], ctx.surrogate, out[s])
         return out, None, None
 
-# %% ../nbs/04b_jpeg_fast.ipynb #47c58cf9
+# %% ../nbs/04b_jpeg_fast.ipynb #1828500a
 def _code_planes(
     x: Tensor, T: Tensor, keep_mask: bool, keep_coefficients: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Planes x (n, H, W) through all passes, a chunk at a time: decoded planes, mask, 8 times the coefficients.
+    """Planes x (n, H, W) through all passes: decoded planes, mask, 8 times the coefficients.
 
     Mask (0 where the decoder clips, 1 elsewhere) and coefficients are None unless a gradient needs them."""
     (n, H, W), size = x.shape, min(_chunk_size(x), len(x))
@@ -170,7 +171,7 @@ def _code_planes(
 
 
 def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
-    "`_Plane` on planes of any size: x (n, C, H, W), T (n, 8, 8). A large plane is cut in strips of block rows."
+    "`_Plane` on planes of any size, large ones in strips of block rows: x (n, C, H, W), T (n, 8, 8)."
     n, channels, H, W = x.shape
     if H % 8 or W % 16:
         x = F.pad(x, (0, -W % 16, 0, -H % 8), mode="replicate")
@@ -179,7 +180,7 @@ def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     y = _Plane.apply(x.reshape(len(T), -1, x.shape[3]), T, surrogate).view(x.shape)
     return y if y.shape[-2:] == (H, W) else y[..., :H, :W]
 
-# %% ../nbs/04b_jpeg_fast.ipynb #62d0c223
+# %% ../nbs/04b_jpeg_fast.ipynb #0437f012
 class _Floor(torch.autograd.Function):
     "`floor`, in place, whose derivative is taken to be 1."
 
@@ -194,7 +195,7 @@ class _Floor(torch.autograd.Function):
 
 
 class _Mix(torch.autograd.Function):
-    "floor(M x + bias) over the channels of x (B, C, H, W), one after the other; the floor's derivative is taken to be 1."
+    "floor(M x + bias) over the channels of x (B, C, H, W); the derivative is taken to be M."
 
     @staticmethod
     def forward(ctx, x, M, bias, out=None):
@@ -215,7 +216,7 @@ class _Mix(torch.autograd.Function):
         M = torch.tensor(ctx.M, dtype=g.dtype, device=g.device)
         return (M.T @ g.flatten(2)).unflatten(2, g.shape[2:]), None, None, None
 
-# %% ../nbs/04b_jpeg_fast.ipynb #1890c94e
+# %% ../nbs/04b_jpeg_fast.ipynb #d670ea30
 def _fixed(rows: tuple[tuple[int, ...], ...]) -> tuple[tuple[float, ...], ...]:
     "16-bit fixed-point constants as fractions, exact in float32."
     return tuple(tuple(value / 65536 for value in row) for row in rows)
@@ -232,7 +233,7 @@ def _to_ycc(rgb: Tensor) -> Tensor:
 
 
 def _to_rgb(luma: Tensor, chroma: Tensor, out: Tensor | None = None) -> Tensor:
-    """YCbCr to RGB (jdcolor.c): luma (B, 1, H, W), chroma (B, 2, H, W) centred at 0, to (B, 3, H, W) in 0..255.
+    """YCbCr to RGB (jdcolor.c): luma (B, 1, H, W), chroma (B, 2, H, W) centred at 0, to (B, 3, H, W).
 
     `out`: where to write it, if no gradient is wanted."""
     return _Mix.apply(chroma, _TO_RGB, (1 / 2, 1 / 2, 1 / 2), out).add_(luma).clamp_(0, 255)
@@ -355,7 +356,7 @@ def _jpeg(x: Tensor, quality: Tensor, subsampling: str, surrogate: str) -> Tenso
             _colour(work[s], luma[s], chroma[s], subsampling, surrogate, out[s])
         return out.to(x.dtype)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #c6a75eac
+# %% ../nbs/04b_jpeg_fast.ipynb #415b2f3a
 def _qualities(quality: int | Tensor, count: int) -> Tensor:
     "`quality` checked, one for each of `count` images: int64 (count,) on the CPU."
     q = quality.detach().cpu() if isinstance(quality, Tensor) else quality
@@ -372,15 +373,22 @@ def jpeg(
 ) -> Tensor:
     """Encode and decode `x`: equal to Pillow's JPEG (libjpeg-turbo) in every sample, and differentiable.
 
-    `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integers 0..255, any H and W.
-    `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the derivative of
+    `x`: float (B, 1, H, W) for "gray", (B, 3, H, W) RGB for "444", "422", "420"; integers 0..255, any size.
+    `quality`: an int or an integer tensor (B,), 1..100. `surrogate`: a name in `SURROGATES`, the slope of
     the quantiser's rounding; all other roundings are straight-through. Returns the decoded images, same shape
     and dtype. Raises `ValueError` on anything else."""
     check_surrogate(surrogate)
     check_batch(x, subsampling)
     return _jpeg(x, _qualities(quality, len(x)), subsampling, surrogate)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #dfb83289
+# %% ../nbs/04b_jpeg_fast.ipynb #418c6e45
+def _quality_range(low: int, high: int) -> tuple[int, int]:
+    "(low, high), checked."
+    if check_quality(low) > check_quality(high):
+        raise ValueError(f"qualities {low}..{high}; need low <= high")
+    return int(low), int(high)
+
+# %% ../nbs/04b_jpeg_fast.ipynb #04d7070c
 class RandomJPEG(nn.Module):
     """Attack layer: 8-bit rounding, then exact JPEG at a random quality per sample, `low`..`high` inclusive.
 
@@ -395,9 +403,7 @@ class RandomJPEG(nn.Module):
         surrogate: str = "noise-matched",
     ):
         super().__init__()
-        self.low, self.high = check_quality(low), check_quality(high)
-        if low > high:
-            raise ValueError(f"qualities {low}..{high}; need low <= high")
+        self.low, self.high = _quality_range(low, high)
         self.anchor = None if anchor is None else check_quality(anchor)
         self.subsampling = check_subsampling(subsampling)
         self.surrogate = check_surrogate(surrogate)
@@ -416,6 +422,5 @@ class RandomJPEG(nn.Module):
             return _jpeg(to_8bit(x.float()), q, self.subsampling, self.surrogate)
 
     def extra_repr(self) -> str:
-        "Settings, for `print`."
         settings = ("low", "high", "anchor", "subsampling", "surrogate")
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in settings)

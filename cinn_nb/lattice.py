@@ -73,14 +73,14 @@ class Trust(nn.Module):
         seen = torch.cat([c, soft_parity(a), torch.sin(math.pi * a)], 1)
         return TRUST * F.softplus(self.r(seen))
 
-# %% ../nbs/06_lattice.ipynb #cc64f08d
+# %% ../nbs/06_lattice.ipynb #b111592d
 class LatticeCoupling(nn.Module):
     """Moves `a` towards the lattice points that the signs of `b` ask for; takes from `b` what can be read.
 
     a' = a + g(c) (Q - a);  b' = b - t(c, a') cos(pi a');  Q = nearest(a, b) = nearest(a', b). Inverse:
     b = b' + t(c, a') cos(pi a');  a = Q + (a' - Q) / (1 - g(c)); from b' = 0 it reads soft bits as b.
-    a, b (B, channels_a, h, w), a in steps; c (B, channels_c, h, w). `subnet` builds the gates' network, `trust`
-    the reader's. `ValueError` unless channels_a = channels_b. (Chen and Wornell 2001, with learned gates.)"""
+    a, b: (B, channels_a, h, w), a in steps; c: (B, channels_c, h, w). `subnet` builds the gates' network,
+    `trust` the reader's. `ValueError` unless channels_a = channels_b. (After Chen and Wornell, 2001.)"""
 
     def __init__(
         self,

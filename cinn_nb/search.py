@@ -158,7 +158,7 @@ def forecast(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: It
         out[:, clips] = estimate(blocks[clips], wave[clips], layout, qualities)
     return out
 
-# %% ../nbs/11b_search.ipynb #263016f6
+# %% ../nbs/11b_search.ipynb #fb724526
 ADDING = 1e-6  # what the order of additions may change in a reading; so much short is not short
 
 
@@ -168,7 +168,7 @@ def cheapest(
     """The cheapest moves of a bit's three places, from the `readings` (Q, G) and `prices` (G,) of each place.
 
     Returns the number of each place's move, what they cost, and what the reading is short of the margin.
-    That is 0 where some moves are good enough at every quality. If none are, the best at the worst one are taken."""
+    That is 0 where some moves are good enough at every quality; if none are, the best are taken."""
     (a, b, c), (pa, pb, pc) = readings, prices
     two, ptwo = (a[:, :, None] + b[:, None]).reshape(len(a), -1), (pa[:, None] + pb).ravel()
     order = np.argsort(ptwo, kind="stable")
@@ -243,13 +243,13 @@ def candidates(old: np.ndarray, pattern: np.ndarray, room: bool) -> np.ndarray:
     pulled = [np.clip(old, pull, 255 - pull) for pull in ROOM]
     return np.concatenate([d] + [np.clip(p + pattern[COARSE], 0, 255) - old for p in pulled])
 
-# %% ../nbs/11b_search.ipynb #1d902562
+# %% ../nbs/11b_search.ipynb #91624ed5
 NOTHING = 0.02  # of a lattice step: a move below it has been clipped away
 PAST = 0.4  # of a lattice step: how far past the lattice point a candidate may go
 
 
 def moves(x, origin, layout: Layout, block, wave, sign, qualities, answer: Callable, room: bool) -> tuple:
-    """Candidate moves of places (l, 3) in blocks `x` (h*w, 64): changes (G, l, 3, 64), then those of `choose`.
+    """Candidate moves of places (l, 3) in `x` (h*w, 64): changes (G, l, 3, 64), and input of `choose`.
 
     The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate`, `forecast`."""
     old = x[block]

@@ -207,7 +207,7 @@ def versions() -> dict[str, str]:
             pass
     return found
 
-# %% ../nbs/13_study.ipynb #8a1920cd
+# %% ../nbs/13_study.ipynb #9c8c32d3
 def _cpu() -> str:
     "The processor's model name, where the system tells."
     try:
@@ -225,7 +225,7 @@ def _cpu() -> str:
 def machine(device: Any = None) -> dict[str, Any]:
     """What of the machine can change a number or a duration: system, processor, cores, threads, device.
 
-    `device`: a torch device or its name; `None` or `"auto"`: CUDA if torch is loaded and sees it, else CPU."""
+    `device`: a torch device or its name; `None` or `"auto"`: CUDA if torch is loaded and sees it."""
     torch, cpu, kind = sys.modules.get("torch"), _cpu(), str(device or "auto")
     cuda = bool(torch) and torch.cuda.is_available() and (kind == "auto" or kind.startswith("cuda"))
     return {

@@ -277,7 +277,7 @@ def _read_curve(path: Path, step: int) -> list[dict]:
         rows = [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(f)]
     return [row for row in rows if row["step"] <= step]
 
-# %% ../nbs/09_training.ipynb #25b0abfb
+# %% ../nbs/09_training.ipynb #6653a215
 def _large_enough(
     images: list[np.ndarray], groups: list[str] | None, size: int
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
@@ -290,12 +290,12 @@ def _large_enough(
     return [images[i] for i in fit], weights
 
 
-def _resume(state: State, config: TrainConfig, folder: Path | None) -> list[dict]:
+def _resume(state: State, config: TrainConfig, folder: str | Path | None) -> list[dict]:
     "Load the checkpoint in `folder` into `state`, if there is one; return the curve up to it."
-    if not folder or not (folder / "checkpoint.safetensors").exists():
+    if not folder or not Path(folder, "checkpoint.safetensors").exists():
         return []
-    load_checkpoint(state, config, folder / "checkpoint.safetensors")
-    return _read_curve(folder / "curve.csv", state.step)
+    load_checkpoint(state, config, Path(folder, "checkpoint.safetensors"))
+    return _read_curve(Path(folder, "curve.csv"), state.step)
 
 
 def _mean_row(recent: list[dict], seconds: float) -> dict:
@@ -304,7 +304,7 @@ def _mean_row(recent: list[dict], seconds: float) -> dict:
     last = {k: recent[-1][k] for k in ("weight", "skipped")}
     return {"step": recent[-1]["step"], **row, **last, "seconds": seconds}
 
-# %% ../nbs/09_training.ipynb #996a25ea
+# %% ../nbs/09_training.ipynb #f65a045c
 def _run(state: State, config: TrainConfig, draw: Callable[[], Tensor], last: int) -> Iterator[dict]:
     "Step until `last`, yielding what each step returns; `draw()` gives the covers of a step."
     attack = RandomJPEG(config.quality_low, config.quality_high, config.anchor, surrogate=config.surrogate)
@@ -329,17 +329,17 @@ def _draw_from(
 
 
 def _keep(
-    state: State, config: TrainConfig, rows: list[dict], folder: Path | None, validate: Callable | None
+    state: State, config: TrainConfig, rows: list[dict], folder: str | Path | None, validate: Callable | None
 ) -> None:
     "Validate, add the figures to the last row, and write curve and checkpoint."
     if validate:
         rows[-1] |= validate(state.net.eval())
         state.net.train()
     if folder:
-        _write_curve(rows, folder / "curve.csv")
-        save_checkpoint(state, config, folder / "checkpoint.safetensors")
+        _write_curve(rows, Path(folder, "curve.csv"))
+        save_checkpoint(state, config, Path(folder, "checkpoint.safetensors"))
 
-# %% ../nbs/09_training.ipynb #75e189bb
+# %% ../nbs/09_training.ipynb #d552be3a
 def train(
     net: CINN | LatticeCINN,
     images: list[np.ndarray],
@@ -360,7 +360,6 @@ def train(
     images, weights = _large_enough(images, groups, config.size)
     device = pick_device(device) if isinstance(device, str) else device
     state, start = new_state(net, config, device), time.monotonic()
-    folder = Path(folder) if folder else None
     rows, recent = _resume(state, config, folder), []
     before = rows[-1]["seconds"] if rows else 0.0  # of the run that is resumed
     last = min(stop_at or config.steps, config.steps)
