@@ -82,20 +82,13 @@ class LatticeCoupling(nn.Module):
     a, b: (B, channels_a, h, w), a in steps; c: (B, channels_c, h, w). `subnet` builds the gates' network,
     `trust` the reader's. `ValueError` unless channels_a = channels_b. (After Chen and Wornell, 2001.)"""
 
-    def __init__(
-        self,
-        channels_a: int,
-        channels_b: int,
-        subnet: Subnet,
-        channels_c: int,
-        highest: float = HIGHEST,
-        trust: Subnet | None = None,
-    ):
+    # fmt: off
+    def __init__(self, channels_a: int, channels_b: int, subnet: Subnet, channels_c: int,
+                 highest: float = HIGHEST, trust: Subnet | None = None):  # fmt: on
         super().__init__()
         if channels_a != channels_b:
-            raise ValueError(
-                f"a has {channels_a} channels, b has {channels_b}; they must be equal, one bit a coefficient"
-            )
+            found = f"a has {channels_a} channels, b has {channels_b}"
+            raise ValueError(f"{found}; they must be equal, one bit a coefficient")
         self.gates = Gates(channels_a, channels_c, subnet, highest)
         self.trust = Trust(channels_a, channels_c, trust)
 
@@ -106,9 +99,13 @@ class LatticeCoupling(nn.Module):
 
     def inverse(self, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         "(a', b') back to (a, b); with b' = 0, soft bits as b."
-        b = b + self.trust(c, a) * soft_parity(a)
+        b = self.message(a, b, c)
         Q = nearest(a, b)
         return Q + (a - Q) / (1 - self.gates(c)), b
+
+    def message(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        "The b of `inverse` alone, for a reader who does not want a back: it needs no gates."
+        return b + self.trust(c, a) * soft_parity(a)
 
 # %% ../nbs/06_lattice.ipynb #51bd30b1
 def water_level(noise: np.ndarray, bits: float) -> float:

@@ -233,5 +233,7 @@ class LatticeCINN(_LatticeView):
         "Soft bits (B, L), by default L = `coded_bits(H, W)`, of images (B, 1, H, W) in gray levels."
         L = coded_bits(*image.shape[-2:]) if L is None else L
         a, c = self.carrier(image, L, survive)
-        b = self.at().inverse(a, torch.zeros_like(a), c)[1]
+        *before, last = self.couplings
+        b = torch.zeros_like(a)
+        b = self.at().inverse(a, b, c)[1] if before else last.message(a, b, c)  # the same, without gates
         return map_to_bits(b * place_signs(*a.shape[1:]).to(a), L)

@@ -251,7 +251,10 @@ def _open(path: Path) -> tuple[dict, dict]:
     return json.loads(header["config"]), state
 
 # %% ../nbs/07_network.ipynb #80b6f770
-_KINDS = {"CINN": ("network", "Config"), "LatticeCINN": ("lattice_network", "LatticeConfig")}
+_KINDS = {
+    "CINN": ("cinn_nb.network", "Config"),
+    "LatticeCINN": ("cinn_nb.lattice_network", "LatticeConfig"),
+}
 
 
 def _build(settings: dict, state: dict, source: str) -> nn.Module:
@@ -259,7 +262,7 @@ def _build(settings: dict, state: dict, source: str) -> nn.Module:
     kind = settings.get("kind", "CINN")  # files from before there were two kinds hold a CINN
     if kind not in _KINDS:
         raise ValueError(f"{source} holds a {kind}; known are {', '.join(_KINDS)}")
-    module = import_module(f"cinn_nb.{_KINDS[kind][0]}")
+    module = import_module(_KINDS[kind][0])
     config = getattr(module, _KINDS[kind][1])
     known = {field.name for field in fields(config)}
     net = getattr(module, kind)(config(**{k: v for k, v in settings.items() if k in known}))

@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['HIGHEST', 'SCATTERED', 'GENTLE', 'STRONG', 'ENERGIES', 'SIDE', 'AT_ONCE', 'FEW', 'AWAY', 'EIGHTHS', 'NEAR', 'UNSAVED',
            'ADDING', 'WEAKEST', 'STRONGEST', 'ROOM', 'COARSE', 'NOTHING', 'PAST', 'CERTAIN', 'SHORT', 'GROWN',
-           'SAMPLES', 'BEND', 'EXACT_FROM', 'ON_TOP_FROM', 'ANEW_EVERY', 'MORE_FROM', 'EXCHANGE_EVERY', 'STUCK',
-           'PROMISES', 'CHECKS', 'NAME', 'FLOOR', 'WORD_LENGTHS', 'LEAST_FRAME', 'QUIET', 'quietest', 'patterns',
-           'paste', 'cut_out', 'received', 'replies', 'decoded', 'estimate', 'forecast', 'cheapest', 'choose', 'aim',
-           'strengths', 'candidates', 'moves', 'Draft', 'start', 'blocks_of', 'write', 'spell', 'look',
-           'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange', 'hopeless', 'take_back',
-           'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search', 'promised_codes', 'promised_capacity',
-           'word_of', 'payload_of', 'read_promised', 'attempts', 'find_promised', 'check_promise', 'silent',
-           'overwrite', 'PromisedReader', 'PromisedMark']
+           'SAMPLES', 'BEND', 'EXACT_FROM', 'ON_TOP_FROM', 'ANEW_EVERY', 'MORE_FROM', 'EXCHANGE_EVERY', 'STUCK', 'NAME',
+           'FLOOR', 'QUIET', 'quietest', 'patterns', 'paste', 'cut_out', 'received', 'replies', 'decoded', 'estimate',
+           'forecast', 'cheapest', 'choose', 'aim', 'strengths', 'candidates', 'moves', 'Draft', 'start', 'blocks_of',
+           'write', 'spell', 'look', 'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange',
+           'hopeless', 'take_back', 'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search', 'word_of',
+           'payload_of', 'read_promised', 'attempts', 'find_promised', 'check_promise', 'silent', 'overwrite',
+           'PromisedReader', 'PromisedMark']
 
 # %% ../nbs/11b_search.ipynb #dabdcfca
 from dataclasses import dataclass
@@ -30,7 +29,8 @@ from .informed import carrier_values, read_bytes, read_places
 from .jpeg import jpeg_file
 from .jpeg_fast import jpeg
 from .lattice import nearest, soft_parity
-from .mark import EmbedError, Reading
+from .mark import CHECKS, PROMISES, EmbedError, Reading, check_gray, check_payload
+from .mark import promised_capacity, promised_codes
 from .reed_solomon import DecodingError, RSCode, rs_decode_batch
 from .reed_solomon import frame, frame_capacity, unframe, whiten
 
@@ -505,24 +505,8 @@ def search(
     return image_of(draft, cover), draft.soft
 
 # %% ../nbs/11b_search.ipynb #d47d0166
-PROMISES = (10, 30, 50, 70)  # the lowest qualities that a mark with a promise can be made for
-CHECKS = (4, 16)  # check bytes of a word: to mend two wrong bytes is cheapest; a difficult image gets eight
 NAME = "promise"  # of the kind of mark, in a `Reading`
 FLOOR = 36  # dB: a promise that costs more quality than that is not made
-WORD_LENGTHS = (12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 160, 192, 255)  # bytes
-LEAST_FRAME = 4  # bytes that the smallest frame takes by itself; a word must hold more
-
-
-def promised_codes(H: int, W: int) -> list[tuple[int, int]]:
-    "Word length and check bytes of all marks with a promise that fit an H x W image, shortest first."
-    places = 4 * (H // 8) * (W // 8)
-    fit = [n for n in WORD_LENGTHS if 8 * Layout.S * n <= places]  # 8 bits a byte, three places a bit
-    return [(n, checks) for n in fit for checks in CHECKS if n > checks + LEAST_FRAME]
-
-
-def promised_capacity(H: int, W: int) -> int:
-    "Most bytes of payload that a mark with a promise carries in an H x W image; 0 below 72 whole blocks."
-    return max((frame_capacity(n - checks) for n, checks in promised_codes(H, W)), default=0)
 
 # %% ../nbs/11b_search.ipynb #adfe5443
 def word_of(payload: bytes, n: int, checks: int) -> bytes:
@@ -682,10 +666,8 @@ class PromisedMark(PromisedReader):
         `EmbedError` if the payload does not fit, the image cannot carry it, or carries another mark."""
         if self.survive is None:
             raise ValueError("survive is None: this mark makes no promise, so it only reads and erases")
-        H, W = image.shape
-        if not 1 <= len(payload) <= self.capacity(H, W):
-            room = f"a {H}x{W} image carries 1 to {self.capacity(H, W)}"
-            raise EmbedError(f"the payload has {len(payload)} bytes; {room}")
+        image = check_gray(image)
+        payload = check_payload(self, payload, *image.shape)
         stego = find_promised(image, payload, self.survive)
         check_promise(image, stego, payload, self.survive)
         return stego

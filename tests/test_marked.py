@@ -1,4 +1,4 @@
-"""Images marked by earlier versions of the code are read for good: `marked/` holds forty, with what they say."""
+"""Images marked by earlier versions of the code are read for good: `marked/` holds forty."""
 
 import csv
 import hashlib
