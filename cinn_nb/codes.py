@@ -25,7 +25,7 @@ class CodeSize:
     L: int
     name = "code"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.k <= self.n <= self.L:
             need = f"{self.name}: k = {self.k} payload bits need n = {self.n} coded bits"
             raise ValueError(f"{need}, but L = {self.L} are sent; k must be at least 1 and L at least n")
@@ -129,7 +129,8 @@ class Uncoded(Repetition):
     name = "none"
     detail = "once"
 
-    def encode(self, bits):
+    def encode(self, bits: np.ndarray) -> np.ndarray:
+        "Payload bits (B, k) with L - k zeros behind them."
         return super().encode(bits) * (np.arange(self.L) < self.k).astype(np.uint8)
 
     def _fold(self, soft):
@@ -206,7 +207,7 @@ class Hamming(Code):
     extended: bool = False
     soft: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.k % 4:
             raise ValueError(f"{self.name}: k is {self.k}; it must be a multiple of 4")
         super().__post_init__()
@@ -433,7 +434,7 @@ class RSLayout(Code):
 
     k must be a multiple of 8, L at least k + 8, else `ValueError`."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.k < 8 or self.k % 8 or self.L < self.k + 8:
             raise ValueError(
                 f"{self.name}: k = {self.k} in L = {self.L}; k must be a multiple of 8 and L at least k + 8"
@@ -466,7 +467,7 @@ class ReedSolomon(RSLayout):
 
     erasures: tuple[int, ...] = (0,)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         n, k = self.size
         if not self.erasures or not all(0 <= f <= n - k for f in self.erasures):
@@ -601,7 +602,7 @@ class LDPC(Code):
     factor: float = 0.8
     name = "LDPC"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.k % 4 or self.k < 128:
             raise ValueError(f"{self.name}: k is {self.k}; it must be a multiple of 4 and at least 128")
         super().__post_init__()

@@ -99,7 +99,7 @@ def block_idct(c: Tensor, level_shift: bool = True) -> Tensor:
     return x.view(B, C64 // 64, 8 * h, 8 * w) + (128 if level_shift else 0)
 
 # %% ../nbs/03_dct.ipynb #e81b66f1
-def as_numpy(x) -> np.ndarray:
+def as_numpy(x: np.ndarray | Tensor | list) -> np.ndarray:
     "A numpy array of `x`; tensors are detached and moved to the CPU, float tensors become float64."
     if hasattr(x, "detach"):
         x = x.detach().cpu()
@@ -107,7 +107,7 @@ def as_numpy(x) -> np.ndarray:
     return np.asarray(x)
 
 # %% ../nbs/03_dct.ipynb #3ae940f2
-def gray_levels(x, name: str, peak: int) -> np.ndarray:
+def gray_levels(x: np.ndarray | Tensor, name: str, peak: int) -> np.ndarray:
     """`x`, an array or tensor (H, W), (H, W, 3) or (B, C, H, W), as float64.
 
     Raises `ValueError`, naming `x` as `name`, unless every sample is a whole gray level in 0..`peak`."""
@@ -143,7 +143,9 @@ def _counted(mask, shape: tuple[int, ...]) -> np.ndarray:
         ) from None
 
 # %% ../nbs/03_dct.ipynb #e79a5174
-def psnr(reference, test, mask=None, peak: int = 255) -> float | np.ndarray:
+# fmt: off
+def psnr(reference: np.ndarray | Tensor, test: np.ndarray | Tensor, mask: np.ndarray | Tensor | None = None,
+         peak: int = 255) -> float | np.ndarray:  # fmt: on
     """Peak signal-to-noise ratio in dB of two images of whole gray levels 0..`peak`; `inf` for equal ones.
 
     (H, W) or (H, W, 3), numpy or torch, gives a float; a batch (B, C, H, W) gives float64 (B,).

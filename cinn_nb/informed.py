@@ -124,7 +124,7 @@ class Layout(Places):
 
     survive: int = 50
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.survive <= 100:
             raise ValueError(f"survive is {self.survive}; it must be a quality factor from 1 to 100")
         if self.n < 1 or self.spare < 0:

@@ -441,7 +441,7 @@ class NetworkMark:
     model: str | Path | nn.Module = "cinn"
     strength: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_strength(self.strength)
 
     @property

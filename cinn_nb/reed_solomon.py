@@ -14,6 +14,7 @@ import operator
 from binascii import crc_hqx
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from itertools import zip_longest
 from zlib import crc32
 import numpy as np
@@ -281,7 +282,7 @@ class RSCode:
     n: int
     k: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_nk(self.n, self.k)
 
     def encode(self, data: bytes) -> bytes:
@@ -362,7 +363,7 @@ class Interleaver:
     length: int
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if _whole(self.length, "length") < 1:
             raise ValueError(f"length is {self.length}; it must be at least 1")
 
@@ -378,11 +379,11 @@ class Interleaver:
             raise ValueError(f"array of shape {tuple(x.shape)}; its last axis must be {self.length} long")
         return x[..., order]
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         "Shuffled copy along the last axis (numpy array or torch tensor)."
         return self._permute(x, self.order)
 
-    def inverse(self, x):
+    def inverse(self, x: Any) -> Any:
         "Undo `forward`."
         return self._permute(x, np.argsort(self.order, kind="stable"))
 
@@ -488,7 +489,7 @@ class MessageLayout:
     coded_bits: int
     rate: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if _whole(self.coded_bits, "coded_bits") < 0:
             raise ValueError(f"coded_bits is {self.coded_bits}; it cannot be negative")
         if not 0 < self.rate < 1:

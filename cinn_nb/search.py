@@ -248,7 +248,9 @@ NOTHING = 0.02  # of a lattice step: a move below it has been clipped away
 PAST = 0.4  # of a lattice step: how far past the lattice point a candidate may go
 
 
-def moves(x, origin, layout: Layout, block, wave, sign, qualities, answer: Callable, room: bool) -> tuple:
+# fmt: off
+def moves(x: np.ndarray, origin: np.ndarray, layout: Layout, block: np.ndarray, wave: np.ndarray,
+          sign: np.ndarray, qualities: np.ndarray, answer: Callable, room: bool) -> tuple:  # fmt: on
     """Candidate moves of places (l, 3) in `x` (h*w, 64): changes (G, l, 3, 64), and input of `choose`.
 
     The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate`, `forecast`."""
@@ -282,7 +284,7 @@ class Draft:
     margin: float  # reading that every bit should keep at least
     room: bool  # may blocks be pulled away from black and white?
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         L, n = self.layout.L, self.layout.n
         self.byte = np.repeat(np.arange(n), L // n)  # which byte each bit belongs to
         self.changes = np.zeros((2, L, 3, 64), np.int16)  # of the blocks, for each value of each bit
@@ -321,7 +323,9 @@ SHORT = 300  # price of a reading that is short by 1: more than a move by a whol
 GROWN = 100  # price, late in the search, of a need that has grown by 1: what fails often becomes dear
 
 
-def write(draft: Draft, which, bits, qualities, answer: Callable, anew=True, late=False, room=False) -> None:
+# fmt: off
+def write(draft: Draft, which: np.ndarray, bits: np.ndarray, qualities: np.ndarray, answer: Callable,
+          anew: bool = True, late: bool = False, room: bool = False) -> None:  # fmt: on
     """Choose moves that make the bits numbered `which` say `bits`: from the cover (`anew`) or on top.
 
     A bit for which no moves are good enough asks again with `room`, if the draft may make room."""
@@ -655,7 +659,7 @@ class PromisedMark(PromisedReader):
 
     survive: int | None = 50
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.survive is not None and self.survive not in PROMISES:
             known = ", ".join(map(str, PROMISES))
             raise ValueError(f"survive is {self.survive!r}; a promise can be made for {known}")

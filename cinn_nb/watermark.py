@@ -10,6 +10,7 @@ __all__ = ['MODELS', 'LAYERS', 'SAMPLE', 'capacity', 'marks', 'read', 'extract',
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 import numpy as np
 from cinn_nb.mark import (
     PROMISES,
@@ -35,7 +36,7 @@ def capacity(H: int, W: int, survive: int | None = None) -> int:
 MODELS = ("cinn", "lattice")  # networks that a reader tries, one after the other
 
 
-def marks(model=None) -> list[Mark]:
+def marks(model: Any = None) -> list[Mark]:
     """The marks that a reader tries, in this order: the promise, then each of `MODELS`, or only `model`."""
     from cinn_nb.network import NetworkMark
     from cinn_nb.search import PromisedMark
@@ -43,7 +44,7 @@ def marks(model=None) -> list[Mark]:
     return [PromisedMark(), *(NetworkMark(one) for one in (MODELS if model is None else (model,)))]
 
 # %% ../nbs/12_watermark.ipynb #9674b1d0
-def read(image: np.ndarray, model=None) -> Reading:
+def read(image: np.ndarray, model: Any = None) -> Reading:
     """The payload of a uint8 image (H, W), H, W >= 8, with the number of corrected bytes.
 
     A mark with a promise is tried first, then the networks in `MODELS`; the first answer counts. `model`:
@@ -60,7 +61,7 @@ def read(image: np.ndarray, model=None) -> Reading:
     raise NoWatermarkError(f"no watermark can be read: {why}")
 
 
-def extract(image: np.ndarray, model=None) -> bytes:
+def extract(image: np.ndarray, model: Any = None) -> bytes:
     """The payload of a uint8 image (H, W); `NoWatermarkError` when nothing can be read.
 
     Arguments as in `read`."""
@@ -82,12 +83,12 @@ def _promises(image: np.ndarray) -> Iterator[Reading]:
                 yield found
 
 
-def _all_marks(model=None) -> list[Mark]:
+def _all_marks(model: Any = None) -> list[Mark]:
     "`marks()`, and the network `model` if it is another one."
     return marks() + ([] if model in (None, *MODELS) else marks(model)[1:])
 
 
-def readings(image: np.ndarray, model=None) -> list[Reading]:
+def readings(image: np.ndarray, model: Any = None) -> list[Reading]:
     """All that a uint8 image (H, W) says: what each mark reads, in the order of `read`; empty where there
     is none.
 
@@ -164,7 +165,7 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
 def embed(
     image: np.ndarray,
     payload: bytes,
-    model="cinn",
+    model: Any = "cinn",
     strength: float = 1.0,
     survive: int | None = None,
     replace: bool = False,
@@ -236,7 +237,7 @@ def _lowest(image: np.ndarray, whole: Reading, answer) -> tuple[int | None, int]
     return lowest, margin
 
 
-def certify(image: np.ndarray, cover: np.ndarray | None = None, model=None) -> Certificate:
+def certify(image: np.ndarray, cover: np.ndarray | None = None, model: Any = None) -> Certificate:
     """The certificate of a uint8 image (H, W): what `read` says, and down to which JPEG quality, tried on
     real files.
 
@@ -255,7 +256,7 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model=None) -> C
     return Certificate(whole.payload, lowest, margin, dB, _encoder())
 
 # %% ../nbs/12_watermark.ipynb #7bf46041
-def false_positives(images: Iterable[np.ndarray], model=None) -> tuple[int, list[bytes]]:
+def false_positives(images: Iterable[np.ndarray], model: Any = None) -> tuple[int, list[bytes]]:
     "Try to read unmarked uint8 images (H, W): number of tries, and the payloads read (there should be none)."
     tries, payloads = 0, []
     for image in images:
