@@ -21,6 +21,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
+# half of the test files, by the time that they take: they run beside the others
+MARKS := tests/test_marked.py tests/test_marked_twice.py tests/test_codes.py tests/test_reed_solomon.py
 .PHONY: help reproduce test lab install-model prepare clean says
 
 VENV := .venv
@@ -49,8 +51,10 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 	ruff check --quiet . ; ruff format --check --quiet . ; \
 	echo "3/4 notebooks: every one runs from top to bottom, two at a time"; \
 	nbdev_test --n_workers 2 --do_print --timing; \
-	echo "4/4 rules and commands"; \
-	python -m pytest tests -q -p no:cacheprovider --durations 3
+	echo "4/4 rules and commands, two processes side by side"; \
+	python -m pytest $(MARKS) -q -p no:cacheprovider > "$$tmp/marks.log" 2>&1 & marks=$$!; \
+	rest=0; python -m pytest tests -q -p no:cacheprovider --durations 3 $(MARKS:%=--ignore %) || rest=$$?; \
+	wait $$marks || rest=$$?; cat "$$tmp/marks.log"; exit $$rest
 
 lab: $(INSTALLED) ## open JupyterLab on nbs/
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs $(LAB)

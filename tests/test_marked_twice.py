@@ -16,6 +16,7 @@ KINDS = {
     "promise 50": {"survive": 50},
     "promise 70": {"survive": 70},
 }
+# how the stego image is saved, one quality after the other
 FILES = (
     (),
     (95,),
@@ -24,7 +25,7 @@ FILES = (
     (35,),
     (15,),
     (80, 60),
-)  # how the stego image is saved, one quality after the other
+)
 COVERS = [(kind, size) for size in (128, 160, 192) for kind in ("chest", "mr_brain", "abdomen")]
 PAIRS = list(itertools.product(KINDS, KINDS))
 
@@ -50,9 +51,9 @@ def trial(old: str, new: str, kind: str, size: int, seed: int) -> str:
     return "replaced"
 
 
-@pytest.mark.parametrize("pair", range(0, len(PAIRS), 3))
+@pytest.mark.parametrize("pair", range(0, len(PAIRS), 4))
 def test_the_old_message_is_gone(pair):
-    "A third of all ordered pairs of kinds: over three covers, each kind meets each other sort of mark."
+    "A quarter of all ordered pairs of kinds, over nine covers."
     old, new = PAIRS[(pair + pair // 6) % len(PAIRS)]
     kind, size = COVERS[pair % len(COVERS)]
     assert trial(old, new, kind, size, seed=pair) in ("refused", "replaced")
