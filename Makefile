@@ -9,12 +9,14 @@
 #                It counts when .venv is made; to change it later, delete .venv first.
 #   PYTHON       the Python that .venv is made with (default python3)
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
-#   CORES        how many cores the experiments may use (default: all)
+#   CORES        how many cores the experiments may use (default: all); in the quick profile as many run side by side
+#   GPUS         how many GPUs there are (default: counted); an experiment takes one
 
 PROFILE     ?= quick
 TORCH_INDEX ?=
 PYTHON      ?= python3
 CORES       ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+GPUS        ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -37,7 +39,7 @@ help: ## list the targets
 
 reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
 	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
-	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=1 --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
+	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
 	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: $(if $(filter full,$(PROFILE)),figures/,figures/quick/)."
 
 test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests

@@ -58,7 +58,7 @@ for name, e in EXPERIMENTS.items():
             source=f"nbs/{name}.ipynb",
             code=fingerprint(f"nbs/{name}.ipynb"),
             data={path: sha256_of(path) for path in e["reads"] if Path(path).exists()},
-        threads: workflow.cores or 4
+        threads: 1 if PROFILE == "quick" else workflow.cores or 4  # quick: side by side; full: times are reported, so alone
         resources:
             gpu=e.get("gpus", 1),
         shell:
