@@ -16,7 +16,7 @@ PROFILE     ?= quick
 TORCH_INDEX ?=
 PYTHON      ?= python3
 CORES       ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-GPUS        ?= $(shell nvidia-smi -L 2>/dev/null | wc -l)
+GPUS        ?= $(shell { nvidia-smi -L 2>/dev/null || true; } | grep -c GPU || true)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
