@@ -1,0 +1,77 @@
+"""Grids as processes: killed, shared by two, and with a worker that cannot be found."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import ROOT
+
+# Two trainings, each judged on two splits of seeds: the judgements need the trainings.
+JOB = """
+import sys
+from cinn_nb.experiment import evaluation, grid, training
+from cinn_nb.methods import jpegs
+from cinn_nb.training import TrainConfig
+
+recipe = dict(steps=60, size=64, batch=4)
+settings = dict(N=1, width=8, growth=4)
+quickly = dict(every=10, validation=("embedded", 2))
+runs = []
+for seed in range(2):
+    net = training(settings, TrainConfig(seed=seed, **recipe), label=f"net {seed}", **quickly)
+    read = {"name": "network", "model": "need:0", "code": "none"}
+    runs += [evaluation(read, jpegs([90, 50]), crops=3, seed=s, needs=[net]) for s in range(2)]
+table = grid(runs, workers=int(sys.argv[1])).table()
+print(len(table), "rows")
+"""
+KILLS = int(os.environ.get("CINN_KILLS", "3"))
+
+
+def start(store: Path, workers: int = 2) -> subprocess.Popen:
+    "A process, in a group of its own, that computes the grid in `store`."
+    env = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
+    env |= {"CINN_STORE": str(store), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    call = [sys.executable, "-c", JOB, str(workers)]
+    return subprocess.Popen(call, env=env, cwd=ROOT, start_new_session=True, **pipes)
+
+
+def ended(process: subprocess.Popen) -> str:
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return said
+
+
+def results(store: Path) -> dict[str, bytes]:
+    "Tables and weights of all runs, by run and name."
+    files = [*store.glob("*/rows.csv"), *store.glob("*/model.safetensors")]
+    return {f"{p.parent.name}/{p.name}": p.read_bytes() for p in files if "." not in p.parent.name}
+
+
+def test_a_grid_that_is_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert ended(start(whole, workers=1)).splitlines()[-1] == "24 rows"
+    rng = random.Random(4)
+    for _ in range(KILLS):
+        process = start(broken)
+        time.sleep(rng.uniform(2, 8))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    ended(start(broken))
+    assert results(broken) == results(whole)
+    assert len(results(whole)) == 8  # 6 tables, 2 models
+
+
+def test_two_processes_share_a_grid_and_do_nothing_twice(tmp_path):
+    store = tmp_path / "store"
+    both = [start(store, workers=1), start(store, workers=1)]
+    for process in both:
+        ended(process)
+    records = [json.loads(path.read_text()) for path in store.glob("*/record.json")]
+    assert len(records) == 6
+    assert not list(store.glob("*.broken-*")) and not list(store.glob("*.work"))
