@@ -14,7 +14,8 @@ Likewise `--executor kubernetes` and others. The nodes must see this folder and 
 import sys
 from pathlib import Path
 
-from cinn_nb.study import fingerprint, profile_of, sha256_of
+from cinn_nb.provenance import fingerprint, sha256_of
+from cinn_nb.study import profile_of
 
 # name: `needs`: experiments whose metrics it reads; `reads`: weights and data, which count by their content, not by their time
 # stamps; `writes`: files beside its executed notebook; `figures`: each as SVG and PNG; `gpus` (default 1; a CPU will do). A new experiment is one line.
