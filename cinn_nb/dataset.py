@@ -7,7 +7,7 @@ __all__ = ['RECIPES', 'EMBEDDED', 'recipe_step', 'run_recipe', 'Embedded', 'embe
            'data_dir', 'pixels_sha256', 'Sample', 'load_split', 'grid_crops', 'Crop', 'test_crops', 'embedded_crops',
            'random_crops', 'build', 'fetch']
 
-# %% ../nbs/01c_dataset.ipynb #c3772667
+# %% ../nbs/01c_dataset.ipynb #9c6f867f
 import csv
 import hashlib
 import importlib
@@ -30,7 +30,7 @@ from cinn_nb.images import (
     window,
     write_image,
 )
-from .phantoms import PHANTOMS, phantom
+from .phantoms import phantom
 
 if TYPE_CHECKING:
     import torch

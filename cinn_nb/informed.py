@@ -45,7 +45,7 @@ def keyed_signs(L: int, S: int) -> np.ndarray:
     key = np.frombuffer(keystream(L * S, L, "signs"), np.uint8).reshape(L, S)
     return (2.0 * (key & 1) - 1).astype(np.float32)
 
-# %% ../nbs/11_informed.ipynb #be4b859b
+# %% ../nbs/11_informed.ipynb #cc46796b
 MULTIPLIER = 223  # of the spare bits in GF(256): however many there are, spellings differ in 4 bits or more
 MOST_SPARE = 8  # spare bits of a byte; more would not fit into a byte
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLACK', 'WHITE', 'USUAL_PLACES', 'GRAY_LEVEL', 'LIFT_SHARE', 'LIFT_MOST', 'LIFT_START', 'LatticeConfig', 'GateNet',
-           'Constant', 'place_signs', 'block_range', 'agreed', 'Lift', 'Louder', 'louder', 'LatticeCINN']
+           'Constant', 'place_signs', 'block_range', 'agreed', 'conditions', 'Lift', 'Louder', 'louder', 'LatticeCINN']
 
 # %% ../nbs/07b_lattice_network.ipynb #e55bdc55
 import copy
@@ -80,7 +80,7 @@ def place_signs(K: int, h: int, w: int) -> Tensor:
     key = np.frombuffer(keystream(K * h * w, K, "lattice"), np.uint8)
     return torch.from_numpy(2.0 * (key & 1) - 1).float().view(1, K, h, w)
 
-# %% ../nbs/07b_lattice_network.ipynb #49ef29c0
+# %% ../nbs/07b_lattice_network.ipynb #4e21443a
 BLACK, WHITE = 0.5, 254.5  # gray levels: below the first a pixel counts as black, above the second as white
 USUAL_PLACES = 20  # places of a bit at 256 bits in 256x256 pixels, K = 5: there the condition is zero
 
@@ -97,6 +97,17 @@ def agreed(step_ratio: Tensor, places: float) -> tuple[float, float]:
 
     `step_ratio`: steps at the promised quality divided by those at 50; `places`: places of each bit."""
     return float(step_ratio.mean().log2() / 2), math.log2(places / USUAL_PLACES) / 2
+
+
+def conditions(image: Tensor, others: Tensor, mode: tuple[float, float]) -> Tensor:
+    """What gates, lift and trust see: (B, 69 - K, h, w), from images (B, 1, H, W) in gray levels.
+
+    `others`: coefficients without a mark, (B, 64 - K, h, w), DC first (`Carrier.read`); `mode`: `agreed`."""
+    dc, upper = others[:, :1] / DC_UNIT, others[:, 1:]
+    steps = quality_table(50)[-upper.shape[1] :].to(others)[:, None, None]
+    low, high, flat = block_range(image)
+    mode = [torch.full_like(low, m) for m in mode]
+    return torch.cat([dc, torch.asinh(upper / steps), low / 255, high / 255, flat, *mode], 1)
 
 # %% ../nbs/07b_lattice_network.ipynb #bfc925ed
 GRAY_LEVEL = 8.0  # DC of a block whose mean is one gray level higher
@@ -164,11 +175,11 @@ def _translated(state: dict) -> dict:
         state = {now + k[len(before) :] if k.startswith(before) else k: v for k, v in state.items()}
     return state
 
-# %% ../nbs/07b_lattice_network.ipynb #cf538849
+# %% ../nbs/07b_lattice_network.ipynb #f5108e8e
 class _LatticeBase(Chain):
-    "What `LatticeCINN` does before and after its couplings: steps, conditions, weights of version 1."
+    "What `LatticeCINN` does before and after its couplings: steps, conditions, message map, old weights."
 
-    def __init__(self, config: LatticeConfig):
+    def __init__(self, config: LatticeConfig = LatticeConfig()):
         channels_c = 64 - config.K + 3 + 2  # DC and the upper coefficients, range of the block, agreed
         subnet = partial(GateNet, width=config.width, reach=config.reach)
         super().__init__(*_chain(config, subnet, channels_c))
@@ -191,32 +202,22 @@ class _LatticeBase(Chain):
         "The couplings at a strength, on top of the model's `gain`; they share the weights."
         return Chain(*(louder(coupling, strength * self.config.gain) for coupling in self.couplings))
 
-# %% ../nbs/07b_lattice_network.ipynb #6d54efbf
-class _LatticeView(_LatticeBase):
-    "What a `LatticeCINN` sees of an image, and its message map."
-
     def carrier(self, image: Tensor, L: int, survive: int = 50) -> tuple[Tensor, Tensor]:
         "(a, c) of images (B, 1, H, W): coefficients (B, K, h, w) in steps, conditions (B, 69 - K, h, w)."
         a, others = Carrier(self.steps(survive)).read(image)
-        upper = torch.asinh(others[:, 1:] / self.tables[49, self.config.K + 1 :])
-        low, high, flat = block_range(image)
         mode = agreed(self.steps(survive) / self.steps(50), a[0].numel() / L)
-        mode = [torch.full_like(low, m) for m in mode]
-        return a, torch.cat([others[:, :1] / DC_UNIT, upper, low / 255, high / 255, flat, *mode], 1)
+        return a, conditions(image, others, mode)
 
     def message(self, bits: Tensor, a: Tensor) -> Tensor:
         "The message map of bits (B, L), each place turned by its sign, in the shape of the coefficients `a`."
         return bits_to_map(bits, *a.shape[1:], a.dtype) * place_signs(*a.shape[1:]).to(a)
 
-# %% ../nbs/07b_lattice_network.ipynb #ff7ee516
-class LatticeCINN(_LatticeView):
+# %% ../nbs/07b_lattice_network.ipynb #ee4f49f0
+class LatticeCINN(_LatticeBase):
     """Lattice coupling with learned gates, lift and trust on low-frequency coefficients; used like `CINN`.
 
     Sender and reader must agree on the number of bits L and on `survive`, the quality 1..100 whose JPEG steps
     are the lattice's. `forward`, `inverse`: the couplings at gain 1. (Chen and Wornell, 2001.)"""
-
-    def __init__(self, config: LatticeConfig = LatticeConfig()):
-        super().__init__(config)
 
     def embed(self, cover: Tensor, bits: Tensor, strength: float | Tensor = 1.0, survive: int = 50) -> Tensor:
         """Stego images, float (B, 1, H, W) within 0..255, not rounded (see `round_stego`).

@@ -7,7 +7,7 @@ __all__ = ['OPTIONS', 'message_places', 'bits_to_map', 'map_to_bits', 'check_bit
            'Config', 'CINN', 'round_stego', 'save', 'saved_models', 'load', 'model_card', 'soft_from_files',
            'byte_doubt', 'decode_soft', 'NetworkMark']
 
-# %% ../nbs/07_network.ipynb #6ef53fb8
+# %% ../nbs/07_network.ipynb #aecf21bb
 import json
 import math
 from dataclasses import asdict, dataclass, fields
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .core import atomic_path
 from .coupling import SUBNETS, AffineCoupling, Chain, Invertible1x1, Subnet
 from .dct import block_dct, block_idct, low_frequency, quality_table
-from .jpeg import jpeg_files
+from .jpeg import jpeg_file, jpeg_files
 from .mark import EmbedError, Reading, check_gray, check_payload, coded_bits, network_capacity
 from .reed_solomon import Decoded, DecodingError, Interleaver, MessageCode
 
@@ -122,7 +122,7 @@ class Carrier:
         return cover + strength * F.pad(block_idct(waves, level_shift=False), (0, W % 8, 0, H % 8))
 
 # %% ../nbs/07_network.ipynb #dfb38b9a
-# the settings of `Config` that each sub-network takes; "narrow" and the depth of all are fixed in `SUBNETS`
+# the settings of `Config` that each sub-network takes; "narrow", the depth of all, and yours, take none
 OPTIONS = {"dense": ("growth",), "narrow": (), "csp": ("growth", "width"), "pointwise": ("width",)}
 
 
@@ -145,7 +145,7 @@ class Config:
         "The sub-network constructor, (channels_in, channels_out) -> module, with the settings that it takes."
         if self.subnet not in SUBNETS:
             raise ValueError(f"subnet is {self.subnet!r}; known are {', '.join(SUBNETS)}")
-        options = {name: getattr(self, name) for name in OPTIONS[self.subnet]}
+        options = {name: getattr(self, name) for name in OPTIONS.get(self.subnet, ())}
         return partial(SUBNETS[self.subnet], **options)
 
 # %% ../nbs/07_network.ipynb #ffccc2d8
@@ -297,13 +297,13 @@ def model_card(name: str = "cinn") -> dict:
         raise ValueError(f"no model card {path.name}; there are {saved_models()}")
     return json.loads(path.read_text())
 
-# %% ../nbs/07_network.ipynb #fdf6b37d
+# %% ../nbs/07_network.ipynb #e227f4fa
 @torch.no_grad()
 def soft_from_files(net: nn.Module, stegos: Tensor, quality: int) -> Tensor:
     """Soft bits (B, L) that `net` reads from JPEG files of uint8 stego images (B, 1, H, W) at `quality`.
 
-    One gray save each by Pillow, standard tables; quality 0: no file at all."""
-    files = np.stack([jpeg_files(image[0], [quality])[0] for image in stegos.cpu().numpy()])
+    One gray save each by Pillow, standard tables. `ValueError` unless `quality` is 1..100."""
+    files = np.stack([jpeg_file(image[0], quality) for image in stegos.cpu().numpy()])
     return net.extract(torch.tensor(files, dtype=torch.float32)[:, None])
 
 # %% ../nbs/07_network.ipynb #8869e839

@@ -10,8 +10,8 @@ __all__ = ['HIGHEST', 'SCATTERED', 'GENTLE', 'STRONG', 'ENERGIES', 'SIDE', 'AT_O
            'forecast', 'cheapest', 'choose', 'aim', 'strengths', 'candidates', 'moves', 'Draft', 'start', 'blocks_of',
            'write', 'spell', 'look', 'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange',
            'hopeless', 'take_back', 'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search', 'word_of',
-           'payload_of', 'read_promised', 'attempts', 'find_promised', 'check_promise', 'silent', 'overwrite',
-           'PromisedReader', 'PromisedMark']
+           'payloads_of', 'all_promised', 'read_promised', 'attempts', 'check_floor', 'find_promised', 'check_promise',
+           'silent', 'overwrite', 'erase_promised', 'PromisedMark']
 
 # %% ../nbs/11b_search.ipynb #dabdcfca
 from dataclasses import dataclass
@@ -209,7 +209,7 @@ def choose(
         chosen[bit] = [u[i] for u, i in zip(use, picks)]
     return chosen - 1, paid, short
 
-# %% ../nbs/11b_search.ipynb #9b65cf0a
+# %% ../nbs/11b_search.ipynb #da23ce5d
 WEAKEST = 0.12  # of a lattice step: what moves less is no candidate
 STRONGEST = 1.4  # of a lattice step: a move of one step reaches any point, the rest is for clipped patterns
 
@@ -230,7 +230,7 @@ def strengths(layout: Layout) -> slice:
     low, high = np.searchsorted(ENERGIES, (weak, strong))
     return slice(low, high + 1)
 
-# %% ../nbs/11b_search.ipynb #d9dd77ff
+
 ROOM = (2, 4, 7, 11, 16, 24)  # how far `room` may pull the pixels of a block away from 0 and 255
 COARSE = slice(4, None, 2)  # patterns that are tried after a pull: every other one, the weakest left out
 
@@ -508,18 +508,18 @@ def search(
     look(draft)
     return image_of(draft, cover), draft.soft
 
-# %% ../nbs/11b_search.ipynb #d47d0166
+# %% ../nbs/11b_search.ipynb #725db859
 NAME = "promise"  # of the kind of mark, in a `Reading`
 FLOOR = 36  # dB: a promise that costs more quality than that is not made
 
-# %% ../nbs/11b_search.ipynb #adfe5443
+
 def word_of(payload: bytes, n: int, checks: int) -> bytes:
     "The whitened Reed-Solomon word (n bytes) of a payload."
     return whiten(RSCode(n, n - checks).encode(frame(payload, n - checks)), n)
 
 
-def payload_of(words: np.ndarray, checks: int) -> tuple[bytes, int] | None:
-    "The first payload in words (N, n), bytes as read, and how many of its bytes were wrong; or None."
+def payloads_of(words: np.ndarray, checks: int) -> Iterator[tuple[bytes, int]]:
+    "The payloads in words (N, n), bytes as read, each with how many bytes of its word were wrong."
     n = words.shape[1]
     words = words ^ np.frombuffer(whiten(bytes(n), n), np.uint8)
     fixed, ok = rs_decode_batch(words, n - checks)
@@ -529,19 +529,18 @@ def payload_of(words: np.ndarray, checks: int) -> tuple[bytes, int] | None:
         except DecodingError:
             continue
         if payload:
-            return payload, int((word != mended).sum())
-    return None
+            yield payload, int((word != mended).sum())
 
-# %% ../nbs/11b_search.ipynb #50a85593
+# %% ../nbs/11b_search.ipynb #29af6dfd
 @lru_cache(maxsize=64)
 def _layout(n: int, h: int, w: int, survive: int) -> Layout:
     return Layout(n, h, w, survive)
 
 
-def read_promised(
+def all_promised(
     image: np.ndarray, codes: Iterable[tuple[int, int]] | None = None, promises: Iterable[int] = PROMISES
-) -> Reading | None:
-    """The first mark with a promise that is found in a uint8 image (H, W), or None.
+) -> Iterator[Reading]:
+    """Every mark with a promise that is found in a uint8 image (H, W), one after the other.
 
     `codes`: (word length, check bytes) to try, those of one length together; None: `promised_codes`.
     `promises`: the values of `survive` to try."""
@@ -552,12 +551,17 @@ def read_promised(
         layouts = [_layout(n, h, w, survive) for survive in promises]
         words = np.concatenate([read_bytes(read_places(values, one).numpy(), one) for one in layouts])
         for _, checks in group:
-            if found := payload_of(words, checks):
-                payload, corrected = found
-                return Reading(payload, corrected, n, checks // 2, NAME)
-    return None
+            for payload, corrected in payloads_of(words, checks):
+                yield Reading(payload, corrected, n, checks // 2, NAME)
 
-# %% ../nbs/11b_search.ipynb #fa186d25
+
+def read_promised(
+    image: np.ndarray, codes: Iterable[tuple[int, int]] | None = None, promises: Iterable[int] = PROMISES
+) -> Reading | None:
+    "The first of `all_promised`, or None."
+    return next(all_promised(image, codes, promises), None)
+
+# %% ../nbs/11b_search.ipynb #bc2baf46
 def attempts(payload: bytes, H: int, W: int) -> Iterator[tuple[bool, int, int]]:
     "What to try for a payload, in this order: with `room` or not, word length, check bytes."
     for room, wanted in product((False, True), CHECKS):
@@ -567,6 +571,15 @@ def attempts(payload: bytes, H: int, W: int) -> Iterator[tuple[bool, int, int]]:
             yield room, n, wanted
 
 
+def check_floor(cover: np.ndarray, stego: np.ndarray, survive: int) -> np.ndarray:
+    "The stego image, if it passes `FLOOR`; else `EmbedError`."
+    if (quality := psnr(cover, stego)) < FLOOR:
+        goal = f"carry the payload through every JPEG quality from {survive} to 100"
+        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
+        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
+    return stego
+
+
 def find_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray:
     "The first stego image that `search` finds, uint8 (H, W), not confirmed yet. `EmbedError` if none."
     h, w = (side // 8 for side in cover.shape)
@@ -574,20 +587,18 @@ def find_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray
     for room, n, checks in attempts(payload, *cover.shape):
         try:
             word = word_of(payload, n, checks)
-            return search(cover, word, _layout(n, h, w, survive), checks // 2, room)[0]
+            stego, _ = search(cover, word, _layout(n, h, w, survive), checks // 2, room)
         except SurvivalError as error:
             failure = error
+        else:
+            return check_floor(cover, stego, survive)
     goal = f"carry the payload through every JPEG quality from {survive} to 100 ({failure})"
     hint = "promise less: a higher `survive`, or a shorter payload"
     raise EmbedError(f"this image cannot {goal}; {hint}") from failure
 
-# %% ../nbs/11b_search.ipynb #7f12c419
-def check_promise(cover: np.ndarray, stego: np.ndarray, payload: bytes, survive: int) -> None:
-    "`EmbedError` unless the stego image passes `FLOOR`, and it and every promised file are read back."
-    goal = f"carry the payload through every JPEG quality from {survive} to 100"
-    if (quality := psnr(cover, stego)) < FLOOR:
-        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
-        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
+# %% ../nbs/11b_search.ipynb #7fcd4e76
+def check_promise(stego: np.ndarray, payload: bytes, survive: int) -> None:
+    "`EmbedError` unless the payload is read from the stego image and from every promised file."
     for q in (0, *range(survive, 101)):
         found = read_promised(jpeg_file(stego, q) if q else stego)
         if not found or found.payload != payload:
@@ -595,7 +606,7 @@ def check_promise(cover: np.ndarray, stego: np.ndarray, payload: bytes, survive:
             said = "is not read" if not found else "says something else"
             raise EmbedError(f"nothing is promised: {where} {said}; does the cover carry a mark already?")
 
-# %% ../nbs/11b_search.ipynb #35b825b9
+# %% ../nbs/11b_search.ipynb #afb12309
 QUIET = 0.2  # margin of what `erase` writes: the old bytes shall not come back by a small disturbance
 
 
@@ -620,58 +631,51 @@ def overwrite(image: np.ndarray, reading: Reading) -> np.ndarray:
             return out
     raise EmbedError("the mark in this image cannot be made unreadable")
 
-# %% ../nbs/11b_search.ipynb #76645e43
-class PromisedReader:
-    "Reads and erases marks with a promise, whichever was made. Images: uint8 (H, W)."
 
-    name: ClassVar[str] = NAME
+def erase_promised(image: np.ndarray) -> np.ndarray:
+    """The image with every promised mark made unreadable, also in its JPEG files of any quality.
 
-    def capacity(self, H: int, W: int) -> int:
-        "Bytes of payload that an H x W image carries; 0 below 72 whole 8x8 blocks."
-        return promised_capacity(H, W)
+    The image itself if none is read. `EmbedError` if that cannot be done."""
+    for _ in promised_codes(*image.shape):
+        reading = read_promised(image)
+        if reading is None:
+            break
+        image = overwrite(image, reading)
+    return image
 
-    def read(self, image: np.ndarray) -> Reading | None:
-        "The first mark with a promise in the image, or None: every word length and every promise is tried."
-        return read_promised(image)
-
-    def read_as(self, image: np.ndarray, reading: Reading) -> Reading | None:
-        "`read`, but only words of the length and check bytes of an earlier reading: faster."
-        return read_promised(image, [(reading.coded_bytes, 2 * reading.limit)])
-
-    def erase(self, image: np.ndarray) -> np.ndarray:
-        """The image with every mark that `read` finds made unreadable, also in its JPEG files of any quality.
-
-        The image itself if nothing is read. `EmbedError` if that cannot be done."""
-        for _ in promised_codes(*image.shape):
-            reading = self.read(image)
-            if reading is None:
-                break
-            image = overwrite(image, reading)
-        return image
-
-# %% ../nbs/11b_search.ipynb #eae900c0
+# %% ../nbs/11b_search.ipynb #ba8aa444
 @dataclass(frozen=True)
-class PromisedMark(PromisedReader):
+class PromisedMark:
     """The mark with a promise: its payload is read from the JPEG file of every quality from `survive` to 100.
 
     A file is one save by libjpeg's accurate integer DCT with standard (Annex K) tables, as Pillow writes it.
-    `survive`: one of `PROMISES`, or None to read and erase only. `ValueError` for another one."""
+    `survive`: one of `PROMISES`, else `ValueError`; `read` and `erase` find all of them. Images: uint8 (H, W)."""
 
-    survive: int | None = 50
+    survive: int = 50
+    name: ClassVar[str] = NAME
 
     def __post_init__(self) -> None:
-        if self.survive is not None and self.survive not in PROMISES:
+        if self.survive not in PROMISES:
             known = ", ".join(map(str, PROMISES))
             raise ValueError(f"survive is {self.survive!r}; a promise can be made for {known}")
 
-    def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:
-        """The stego image, uint8 (H, W), after it and every promised file have been read back by `read`.
+    def capacity(self, H: int, W: int) -> int:
+        return promised_capacity(H, W)
 
-        `EmbedError` if the payload does not fit, the image cannot carry it, or carries another mark."""
-        if self.survive is None:
-            raise ValueError("survive is None: this mark makes no promise, so it only reads and erases")
+    def read(self, image: np.ndarray) -> Reading | None:
+        return read_promised(image)
+
+    def erase(self, image: np.ndarray) -> np.ndarray:
+        return erase_promised(image)
+
+    def find(self, image: np.ndarray, payload: bytes) -> np.ndarray:
+        "The stego image of `write` before any file is read; `EmbedError` if it does not fit or none is found."
         image = check_gray(image)
         payload = check_payload(self, payload, *image.shape)
-        stego = find_promised(image, payload, self.survive)
-        check_promise(image, stego, payload, self.survive)
+        return find_promised(image, payload, self.survive)
+
+    def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:
+        "A stego image that `read` has read, and every promised file. `EmbedError` also if another mark answers."
+        stego = self.find(image, payload)
+        check_promise(stego, payload, self.survive)
         return stego

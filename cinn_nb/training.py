@@ -6,13 +6,13 @@
 __all__ = ['message_loss', 'image_loss', 'decoding_loss', 'TrainConfig', 'steer', 'learning_rate', 'State', 'training_step',
            'new_state', 'save_checkpoint', 'load_checkpoint', 'balanced_weights', 'train']
 
-# %% ../nbs/09_training.ipynb #78e8d33e
+# %% ../nbs/09_training.ipynb #60fdddc5
 import csv
 import json
 import math
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator
 import numpy as np
@@ -24,7 +24,7 @@ from torch import Tensor
 from .core import atomic_path, pick_device, progress
 from .dataset import random_crops
 from .jpeg_fast import RandomJPEG
-from .network import CINN, Config, coded_bits
+from .network import CINN, coded_bits
 from .lattice_network import LatticeCINN
 
 # %% ../nbs/09_training.ipynb #7e61cdf7
@@ -78,8 +78,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1:
             raise ValueError(f"steps {self.steps} and batch {self.batch} must be at least 1")
-        if self.size < 32 or self.size % 8:
-            raise ValueError(f"size is {self.size}; it must be a multiple of 8, at least 32")
+        if self.size < 48 or self.size % 8:
+            raise ValueError(
+                f"size is {self.size}; it must be a multiple of 8, at least 48, or there is no byte to send"
+            )
         if not 0.5 < self.goal < 1:
             raise ValueError(f"goal is {self.goal}; it must lie between .5 (chance) and 1")
         modes = tuple(tuple(mode) for mode in self.modes)  # lists, when it comes from JSON

@@ -6,14 +6,12 @@
 __all__ = ['MODELS', 'LAYERS', 'SAMPLE', 'capacity', 'marks', 'read', 'extract', 'readings', 'embed', 'Certificate', 'certify',
            'false_positives']
 
-# %% ../nbs/12_watermark.ipynb #14204335
-from collections.abc import Iterable, Iterator
+# %% ../nbs/12_watermark.ipynb #fb19e85b
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 import numpy as np
 from cinn_nb.mark import (
-    PROMISES,
     EmbedError,
     Mark,
     NoWatermarkError,
@@ -67,22 +65,7 @@ def extract(image: np.ndarray, model: Any = None) -> bytes:
     Arguments as in `read`."""
     return read(image, model).payload
 
-# %% ../nbs/12_watermark.ipynb #15dfafdf
-def _promises(image: np.ndarray) -> Iterator[Reading]:
-    """Every mark with a promise that answers.
-
-    Each word length, number of check bytes and lowest quality is tried by itself.
-
-    """
-    from cinn_nb.mark import promised_codes
-    from cinn_nb.search import read_promised
-
-    for code in promised_codes(*image.shape):
-        for survive in PROMISES:
-            if found := read_promised(image, [code], (survive,)):
-                yield found
-
-
+# %% ../nbs/12_watermark.ipynb #ff08eafa
 def _all_marks(model: Any = None) -> list[Mark]:
     "`marks()`, and the network `model` if it is another one."
     return marks() + ([] if model in (None, *MODELS) else marks(model)[1:])
@@ -94,9 +77,11 @@ def readings(image: np.ndarray, model: Any = None) -> list[Reading]:
 
     Two marks with a promise count as two. `model`: a network to be tried besides `MODELS`. `ValueError`
     for bad input."""
+    from cinn_nb.search import all_promised
+
     image = check_gray(image)
-    promise, *networks = _all_marks(model)
-    found = list(_promises(image)) if promise.read(image) else []
+    _, *networks = _all_marks(model)
+    found = list(all_promised(image))
     return found + [answer for network in networks if (answer := network.read(image))]
 
 # %% ../nbs/12_watermark.ipynb #9bb4f879
@@ -161,7 +146,7 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
             hint = "the old mark is the sturdier one; use another image"
             raise EmbedError(f"{_told(others)} can still be read {where}: {hint}")
 
-# %% ../nbs/12_watermark.ipynb #18b1c8d4
+# %% ../nbs/12_watermark.ipynb #01b375dc
 def embed(
     image: np.ndarray,
     payload: bytes,
@@ -187,7 +172,8 @@ def embed(
     if old and not replace:
         hint = "use another image, or replace the message (replace=True; on the command line --replace)"
         raise EmbedError(f"the image already carries {_told(old)}; {hint}")
-    stego = mark.write(_erased(cover, own) if old else cover, payload)
+    write = mark.write if survive is None else mark.find  # `_confirm` reads the files of a promise
+    stego = write(_erased(cover, own) if old else cover, payload)
     _confirm(stego, payload, own, survive)
     if old:
         _confirm_gone(stego, payload, own, survive)
@@ -221,37 +207,37 @@ def _encoder() -> str:
     library = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version('jpg')}"
     return f"Pillow {version}, {library}, accurate integer DCT, standard tables, gray"
 
-# %% ../nbs/12_watermark.ipynb #9f1c75d5
-def _lowest(image: np.ndarray, whole: Reading, answer) -> tuple[int | None, int]:
-    """The lowest quality down to which `answer` reads the payload, and the least margin on the way.
+# %% ../nbs/12_watermark.ipynb #fcc8b6ab
+def _lowest(image: np.ndarray, whole: Reading, model: Any) -> tuple[int | None, int]:
+    """The lowest quality down to which `read` finds the payload, and the least margin on the way.
 
-    None if not even the file at 100 is read.
-
-    """
+    None if not even the file at 100 is read."""
     lowest, margin = None, whole.limit
     for q in range(100, 0, -1):
-        found = answer(_saves(image, (q,)))
-        if not found or found.payload != whole.payload:
+        try:
+            found = read(_saves(image, (q,)), model)
+        except NoWatermarkError:
+            break
+        if found.payload != whole.payload:
             break
         lowest, margin = q, min(margin, found.limit - found.corrected)
     return lowest, margin
 
 
 def certify(image: np.ndarray, cover: np.ndarray | None = None, model: Any = None) -> Certificate:
-    """The certificate of a uint8 image (H, W): what `read` says, and down to which JPEG quality, tried on
-    real files.
+    """The certificate of a uint8 image (H, W): what `read` says, and down to which JPEG quality it says so.
 
+    Every real file is read by `read`: where another mark in the image answers first, the certificate ends.
     It holds for one save by the named encoder. `cover`: to state the PSNR. `model` as in `read`.
     `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.dct import psnr
 
     image = check_gray(image)
     whole = read(image, model)
-    mark = next(one for one in marks(model) if one.name == whole.mark)
-    lowest, margin = _lowest(image, whole, mark.read)
-    if lowest is None or extract(_saves(image, (lowest,)), model) != whole.payload:
-        found = "the payload is read from the image itself but not from its JPEG file"
-        raise NoWatermarkError(f"{found} at quality {lowest or 100}; there is nothing to certify")
+    lowest, margin = _lowest(image, whole, model)
+    if lowest is None:
+        found = "the payload is read from the image itself but not from its JPEG file at quality 100"
+        raise NoWatermarkError(f"{found}; there is nothing to certify")
     dB = None if cover is None else float(psnr(check_gray(cover), image))
     return Certificate(whole.payload, lowest, margin, dB, _encoder())
 
