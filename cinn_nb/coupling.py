@@ -202,10 +202,9 @@ class PointwiseNet(nn.Module):
             x = x + F.leaky_relu(block(x), self.slope)
         return self.out(x)
 
-# %% ../nbs/05_coupling.ipynb #1bfd2982
-NARROW_GROWTH = (
-    24  # brings a dense coupling nearest to CSP's number of parameters, at K = 16, M = 2 and one condition
-)
+# %% ../nbs/05_coupling.ipynb #08839019
+# brings a dense coupling nearest to CSP's number of parameters, at K = 16, M = 2 and one condition
+NARROW_GROWTH = 24
 
 # name: constructor (channels_in, channels_out, **options)
 SUBNETS = {
@@ -332,14 +331,14 @@ def _gradients(coupling, channels, draw, generator) -> None:
         idle = [name for name, p in layer.named_parameters() if p.grad is None or not p.grad.any()]
         assert not idle, f"{way.__name__}: no gradient reaches {', '.join(idle)}\n{coupling}"
 
-# %% ../nbs/05_coupling.ipynb #4e3ba8e6
+# %% ../nbs/05_coupling.ipynb #c228d3af
 def _condition(coupling, channels, draw, generator) -> None:
     layer = deepcopy(coupling).double()
     a, b, c = draw(channels, SIZES[1], generator)
     with torch.no_grad():
         a1, b1 = layer(a, b, c)
+        back = layer.inverse(a1, b1, c + 1)  # right after writing: a condition kept from there would show
         other = layer(a, b, c + 1)
-        back = layer.inverse(a1, b1, c + 1)
     changed = max((x - y).abs().max() for x, y in zip((a1, b1), other, strict=True))
     assert changed > 1e-3, f"the condition changes nothing on the way forward\n{coupling}"
     changed = max((x - y).abs().max() for x, y in zip((a, b), back, strict=True))

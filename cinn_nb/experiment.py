@@ -8,7 +8,7 @@ __all__ = ['PACKAGE', 'task_name', 'find_task', 'code_behind', 'split_digest', '
            'RunError', 'work', 'worker', 'grid', 'records', 'changed_since', 'seconds_of', 'describe', 'Results',
            'run_elsewhere', 'build_cinn', 'build_lattice', 'training_images', 'residual', 'accuracy_at', 'Validation',
            'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training', 'notebook_module',
-           'default_parameters', 'runs_of']
+           'default_parameters', 'runs_of', 'compute']
 
 # %% ../nbs/14_experiment.ipynb #b940c344
 import csv
@@ -314,7 +314,7 @@ def do(run: Run, device: str = "cpu") -> bool:
         os.replace(work, goal)
     return True
 
-# %% ../nbs/14_experiment.ipynb #1c3518a1
+# %% ../nbs/14_experiment.ipynb #502b3dc8
 @contextmanager
 def _one_thread(device: str) -> Iterator[None]:
     "One torch thread while a task runs on a CPU."
@@ -333,8 +333,10 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _set_aside(folder: Path) -> None:
-    "Rename a folder that is in the way and not whole; nothing is deleted."
-    if folder.exists():
+    "Rename a folder that is in the way and not whole; nothing but an empty folder is deleted."
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
+    elif folder.exists():
         os.replace(folder, folder.with_name(f"{folder.name}.broken-{time.time_ns()}"))
 
 # %% ../nbs/14_experiment.ipynb #e98f466b
@@ -770,7 +772,7 @@ def notebook_module(stem: str) -> ModuleType:
         _MODULES[stem] = (source, module)
     return _MODULES[stem][1]
 
-# %% ../nbs/14_experiment.ipynb #0683313c
+# %% ../nbs/14_experiment.ipynb #86c3c3b8
 def default_parameters(stem: str) -> dict[str, Any]:
     "The values in a notebook's cell tagged `parameters`."
     values: dict[str, Any] = {}
@@ -781,7 +783,7 @@ def default_parameters(stem: str) -> dict[str, Any]:
 
 
 def runs_of(experiment: str, profile: str = "quick", **parameters: Any) -> list[Run]:
-    """The runs of an experiment, such as `runs_of("21_robustness", "quick", seed=1)`.
+    """The runs of an experiment that can be named by now: `runs_of("21_robustness", "quick", seed=1)`.
 
     Other parameters than those given have the notebook's defaults. `ValueError` for an unknown experiment,
     or parameter, or for a notebook without a cell tagged `runs`."""
@@ -793,3 +795,35 @@ def runs_of(experiment: str, profile: str = "quick", **parameters: Any) -> list[
     if not hasattr(module, "runs"):
         raise ValueError(f"{experiment} has no cell tagged 'runs' that defines runs(p)")
     return list(module.runs(SimpleNamespace(**known | parameters | {"profile": profile})))
+
+# %% ../nbs/14_experiment.ipynb #696fbbfd
+def compute(
+    experiment: str,
+    profile: str = "quick",
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    dry: bool = False,
+    only: Sequence[str] = (),
+    **parameters: Any,
+) -> Results:
+    """All runs of an experiment, stage after stage; `grid` says what `workers`, `device` and `dry` are.
+
+    `only`: ids of the runs to compute now (with what they need); empty: all."""
+    runs = runs_of(experiment, profile, **parameters)
+    if only:
+        return grid(_chosen(experiment, runs, only), workers, device, dry)
+    while True:
+        results = grid(runs, workers, device, dry)
+        before, runs = runs, runs_of(experiment, profile, **parameters)
+        if dry or {run.id for run in runs} == {run.id for run in before}:
+            return results
+
+
+def _chosen(experiment: str, runs: Sequence[Run], ids: Sequence[str]) -> list[Run]:
+    "The runs with these ids, needs included in the search."
+    found = [run for run in in_order(runs) if run.id in ids]
+    missing = set(ids) - {run.id for run in found}
+    if missing:
+        raise ValueError(f"{experiment} has no run {', '.join(sorted(missing))}")
+    return found

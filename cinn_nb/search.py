@@ -643,13 +643,13 @@ def erase_promised(image: np.ndarray) -> np.ndarray:
         image = overwrite(image, reading)
     return image
 
-# %% ../nbs/11b_search.ipynb #ba8aa444
+# %% ../nbs/11b_search.ipynb #4b385ea1
 @dataclass(frozen=True)
 class PromisedMark:
     """The mark with a promise: its payload is read from the JPEG file of every quality from `survive` to 100.
 
     A file is one save by libjpeg's accurate integer DCT with standard (Annex K) tables, as Pillow writes it.
-    `survive`: one of `PROMISES`, else `ValueError`; `read` and `erase` find all of them. Images: uint8 (H, W)."""
+    `survive`: one of `PROMISES`, else `ValueError`; `read` and `erase` find all. Images: uint8 (H, W)."""
 
     survive: int = 50
     name: ClassVar[str] = NAME
@@ -669,13 +669,13 @@ class PromisedMark:
         return erase_promised(image)
 
     def find(self, image: np.ndarray, payload: bytes) -> np.ndarray:
-        "The stego image of `write` before any file is read; `EmbedError` if it does not fit or none is found."
+        "A stego image, no file of it read yet. `EmbedError` if the payload does not fit or nothing is found."
         image = check_gray(image)
         payload = check_payload(self, payload, *image.shape)
         return find_promised(image, payload, self.survive)
 
     def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:
-        "A stego image that `read` has read, and every promised file. `EmbedError` also if another mark answers."
+        "`find`, then read it and every promised file: `EmbedError` also if another mark answers."
         stego = self.find(image, payload)
         check_promise(stego, payload, self.survive)
         return stego
