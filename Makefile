@@ -2,7 +2,8 @@
 #
 # Nothing needs to be installed or activated beforehand but Python 3.11 or newer: `make reproduce` and `make test` create .venv.
 # Settings, given as NAME=value behind the command:
-#   PROFILE      quick (default): embedded images, CPU, minutes.  full: the reported results (data set: see the README)
+#   PROFILE      quick (default): embedded images, CPU, minutes.  medium: about 20 crops, for a class.
+#                full: the reported results (data set: see the README)
 #   TORCH_INDEX  where torch comes from. Empty: what pip finds on PyPI (on Linux a CUDA build, several GB).
 #                CPU only:   TORCH_INDEX=https://download.pytorch.org/whl/cpu
 #                CUDA 12.6:  TORCH_INDEX=https://download.pytorch.org/whl/cu126
@@ -34,13 +35,13 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed-$(shell cat settings.ini constraints.txt setup.py | cksum | cut -d' ' -f1)
 
 help: ## list the targets
-	@echo "make TARGET [PROFILE=quick|full] [TORCH_INDEX=url] [PYTHON=python3] [CORES=n]"; echo
+	@echo "make TARGET [PROFILE=quick|medium|full] [TORCH_INDEX=url] [PYTHON=python3] [CORES=n]"; echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | while IFS=@ read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
 
 reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
 	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
 	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
-	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: $(if $(filter full,$(PROFILE)),figures/,figures/quick/)."
+	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: figures/$(if $(filter full,$(PROFILE)),,$(PROFILE)/)."
 
 test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests
 	@echo "1/4 export: is cinn_nb/ in step with nbs/?"
@@ -58,8 +59,9 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 	rest=0; python -m pytest tests -q -p no:cacheprovider --durations 3 $(MARKS:%=--ignore %) || rest=$$?; \
 	wait $$marks || rest=$$?; cat "$$tmp/marks.log"; exit $$rest
 
-lab: $(INSTALLED) ## open JupyterLab on nbs/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=nbs $(LAB)
+lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened there too
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/nbs \
+	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB)
 
 install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/cinn.safetensors runs/full/20_train/cinn.json cinn_nb/weights/

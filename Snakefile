@@ -5,6 +5,8 @@
     snakemake --cores 2 --config profile=quick -n            # what would run, and why
     snakemake --cores 2 runs/quick/21_robustness/metrics.csv   # one experiment and what it needs
 
+Every experiment uses one thread; experiments that do not need each other run side by side, one on each core.
+
 On a cluster (`pip install snakemake-executor-plugin-slurm`), one GPU per job, independent experiments side by side:
 
     snakemake --executor slurm --jobs 8 --default-resources slurm_partition=gpu runtime=60 mem_mb=16000 --config profile=full
@@ -35,6 +37,7 @@ EXPERIMENTS = {
 
 PROFILE = profile_of(config.get("profile", "quick")).name
 FIGURES = profile_of(PROFILE).figures
+CODE = {name: fingerprint(f"nbs/{name}.ipynb") for name in EXPERIMENTS}
 RUN = str(Path(sys.executable).with_name("cinn-run"))
 
 
@@ -54,12 +57,13 @@ for name, e in EXPERIMENTS.items():
         output:
             [f"runs/{PROFILE}/{name}/{file}" for file in e["writes"]],
             [f"{FIGURES}/{figure}.{suffix}" for figure in e["figures"] for suffix in ("svg", "png")],
+            f"runs/{PROFILE}/{name}/done-{CODE[name][:12]}",  # the seal: made by this code, by the study's own run
             notebook=f"runs/{PROFILE}/{name}/{name}.ipynb",
         params:
             source=f"nbs/{name}.ipynb",
-            code=fingerprint(f"nbs/{name}.ipynb"),
+            code=CODE[name],
             data={path: sha256_of(path) for path in e["reads"] if Path(path).exists()},
-        threads: 1 if PROFILE == "quick" else workflow.cores or 4  # quick: side by side; full: times are reported, so alone
+        threads: 1
         resources:
             gpu=e.get("gpus", 1),
         shell:

@@ -330,7 +330,7 @@ def _pooled(part: "pd.DataFrame", seed: str | None) -> str:
     several = seed is None and "seed" in part and part["seed"].nunique() > 1
     return f"{part['seed'].nunique()} seeds pooled, not drawn" if several else ""
 
-# %% ../nbs/14b_evaluation.ipynb #5ca152d5
+# %% ../nbs/14b_evaluation.ipynb #e70d206d
 def summarise(
     rows: Any,
     by: str | Sequence[str],
@@ -347,8 +347,8 @@ def summarise(
     Columns: `by`, value, crops, groups, effective_groups, seeds, trials, refused (both in rows), by_crop,
     by_group, low, high, interval ("groups", "groups and seeds", "at least", "at most", "bound", "none"),
     note; for "recovered" also delivered (by crop). `rows`: dicts or a frame. `seed`: the column of seeds, to
-    draw them too. `mean`: which mean low and high belong to. The value "delivered" is made here.
-    `metrics.summarise` knows no seeds and no refusals, and doesn't widen. Raises `ValueError` for bad rows."""
+    draw them. `mean`: which mean low and high belong to. The value "delivered" is made here.
+    `metrics.summarise` knows no seeds, no refusals, no widening. Raises `ValueError` for bad rows."""
     if mean not in ("by_crop", "by_group"):
         raise ValueError(f"mean is {mean!r}; it must be 'by_crop' or 'by_group'")
     by, keys = _list(by), dict(crop=_list(crop), group=group, seed=seed, mean=mean)
@@ -515,7 +515,7 @@ def _compared(
         lines.append(line)
     return lines
 
-# %% ../nbs/14b_evaluation.ipynb #30fb9452
+# %% ../nbs/14b_evaluation.ipynb #99541c33
 def compare(
     rows: Any,
     between: str,
@@ -536,11 +536,11 @@ def compare(
 ) -> "pd.DataFrame":
     """Paired differences a - b of two methods, one line per value of the `by` columns.
 
-    `between`: the column of the methods. A pair: same crop and `match` columns (None: those of attack, quality,
-    trial that are there). `seed`: the column of seeds, drawn for each side alone; `pair_seeds`: True only if a
-    seed is one model on both sides. Columns: `by`, a, b, value, crops, groups, effective_groups, seeds_a,
-    seeds_b, pairs, left_out (a side refused), refused_a, refused_b (rows), mean_a, mean_b, by_crop, by_group
-    (differences), low, high, interval, note, margin, verdict. Raises `ValueError` for what does not fit."""
+    `between`: the column of the methods. A pair: same crop and `match` columns (None: those of attack,
+    quality, trial that are there). `seed`: the column of seeds, drawn for each side alone; `pair_seeds`: True
+    only if a seed is one model on both sides. Columns: `by`, a, b, value, crops, groups, effective_groups,
+    seeds_a, seeds_b, pairs, left_out (a side refused), refused_a, refused_b (rows), mean_a, mean_b, by_crop,
+    by_group (differences), low, high, interval, note, margin, verdict. `ValueError` for what does not fit."""
     import pandas as pd
 
     keys = dict(between=between, crop=_list(crop), match=match, group=group, seed=seed)
@@ -549,9 +549,9 @@ def compare(
     options = dict(level=level, resamples=resamples)
     return pd.DataFrame(_compared(rows, (a, b), value, _list(by), keys, rule, options))
 
-# %% ../nbs/14b_evaluation.ipynb #039c4286
+# %% ../nbs/14b_evaluation.ipynb #50cb0416
 def welch(a: ArrayLike, b: ArrayLike, ratio: bool = False, level: float = 0.95) -> Interval:
-    """Interval of mean(a) - mean(b), one value per seed; with `ratio` of geometric mean a over geometric mean b.
+    """Interval of mean(a) - mean(b), one value per seed; with `ratio`, of the ratio of geometric means.
 
     Seeds of the two sides are independent, numbers and variances may differ. Raises `ValueError` for fewer
     than two values a side, values not finite (for a ratio: not above 0), and no spread at all. Welch 1947."""

@@ -772,13 +772,14 @@ def notebook_module(stem: str) -> ModuleType:
         _MODULES[stem] = (source, module)
     return _MODULES[stem][1]
 
-# %% ../nbs/14_experiment.ipynb #86c3c3b8
+# %% ../nbs/14_experiment.ipynb #6b59d5cd
 def default_parameters(stem: str) -> dict[str, Any]:
     "The values in a notebook's cell tagged `parameters`."
     values: dict[str, Any] = {}
     for tags, source in _cells(_notebook(stem)):
         if "parameters" in tags:
             exec(source, {}, values)
+    values.pop("__annotations__", None)
     return values
 
 

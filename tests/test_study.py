@@ -76,8 +76,9 @@ def test_only_what_changed_runs_again(tmp_path):
     (tree / "cinn_nb" / "weights").mkdir(parents=True)
     weights = tree / "cinn_nb" / "weights" / "a.safetensors"
     weights.write_bytes(b"a")
-    for name in ("settings.ini", "cinn_nb/__init__.py", "cinn_nb/core.py", "cinn_nb/provenance.py", "cinn_nb/study.py"):
-        shutil.copy(ROOT / name, tree / name)
+    shutil.copy(ROOT / "settings.ini", tree / "settings.ini")
+    for name in ("__init__", "core", "provenance", "study"):
+        shutil.copy(ROOT / "cinn_nb" / f"{name}.py", tree / "cinn_nb" / f"{name}.py")
     needs = 'needs=[], reads=["cinn_nb/weights"], writes=["metrics.csv"], figures=[]'
     table = f'EXPERIMENTS = {{"20_a": dict({needs}),\n'
     table += '"40_b": dict(needs=["20_a"], reads=[], writes=[], figures=[])}\n'
