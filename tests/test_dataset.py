@@ -113,6 +113,11 @@ def test_recipes_for_pictures():
     luma = np.asarray(Image.fromarray(COLOURS).convert("L"))
     same(run_recipe("luma", file), luma)
     same(run_recipe("luma | reduce 2", file), np.asarray(Image.fromarray(luma).reduce(2)))
+    palette = Image.fromarray(COLOURS).quantize(64)
+    for other in (palette, Image.fromarray(np.dstack([COLOURS, COLOURS[..., 0]]))):  # palette, then alpha
+        stored = io.BytesIO()
+        other.save(stored, "PNG")
+        same(run_recipe("luma", stored.getvalue()), np.asarray(other.convert("L")))
     assert (run_recipe("luma | reduce 2", file) != run_recipe("reduce 2 | luma", file)).any()  # order counts
 
 
@@ -406,14 +411,35 @@ def test_every_reading_adds_a_line_and_keeps_the_others(fake):
     assert purposes == ["first", "second", "a, third", "fourth"]
 
 
-def test_processes_that_unseal_at_once_each_leave_a_line(fake):
-    code = "import sys; from pathlib import Path; from cinn_nb.dataset import _log_unsealing as log\n"
-    code += "for i in range(5): log(Path(sys.argv[1]), f'{sys.argv[2]}-{i}', '', 1)"
-    command = [sys.executable, "-c", code, str(fake.log)]
-    running = [subprocess.Popen([*command, name], cwd=ROOT) for name in "xyz"]
-    assert [process.wait(120) for process in running] == [0, 0, 0]
-    purposes = {line["purpose"] for line in csv.DictReader(io.StringIO(fake.log.read_text()))}
-    assert purposes == {f"{name}-{i}" for name in "xyz" for i in range(5)}
+def test_one_process_at_a_time_writes_the_log(fake):
+    import threading
+
+    from filelock import FileLock
+
+    (fake.root / "runs").mkdir()
+    with FileLock(fake.root / "runs" / "unsealed.lock"):  # as another process would hold it
+        waiting = threading.Thread(target=load_split, args=("sealed",), kwargs={"unseal": "second"})
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive() and fake.log.read_text() == HEADER
+        fake.log.write_text(HEADER + "then,abc,,first,2\n")
+    waiting.join(60)
+    lines = list(csv.DictReader(io.StringIO(fake.log.read_text())))
+    assert [line["purpose"] for line in lines] == ["first", "second"]
+
+
+def test_a_log_that_cannot_be_written_stays_whole_and_nothing_is_read(fake):
+    def full(*anything):
+        raise OSError("no space left")
+
+    def touched(*anything):
+        raise AssertionError("a file was read")
+
+    with patch("os.replace", full), patch.dict(dataset.__dict__, read_image=touched, _wrong=touched):
+        with pytest.raises(OSError, match="no space left"):
+            load_split("sealed", unseal="figures")
+    assert fake.log.read_text() == HEADER
+    assert sorted(path.name for path in fake.log.parent.iterdir()) == ["unsealed.csv"]
 
 
 def test_a_missing_file_or_folder_is_said_before_anything_is_written_down(fake):
