@@ -40,7 +40,8 @@ help: ## list the targets
 
 reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
 	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
-	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
+	@for stage in $(if $(filter full,$(PROFILE)),known_runs known_runs) all; do \
+	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE) -- $$stage; done
 	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: figures/$(if $(filter full,$(PROFILE)),,$(PROFILE)/)."
 
 test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests
