@@ -3,7 +3,7 @@
     make reproduce                          # the usual way: profile quick, all cores
     make reproduce PROFILE=full             # the reported results
     snakemake --cores 2 --config profile=quick -n            # what would run, and why
-    snakemake --cores 2 runs/quick/21_robustness/metrics.csv   # one experiment and what it needs
+    snakemake --cores 2 21_robustness       # one experiment and what it needs
 
 Every experiment uses one thread; experiments that do not need each other run side by side, one on each core.
 
@@ -38,6 +38,7 @@ EXPERIMENTS = {
 PROFILE = profile_of(config.get("profile", "quick")).name
 FIGURES = profile_of(PROFILE).figures
 CODE = {name: fingerprint(f"nbs/{name}.ipynb") for name in EXPERIMENTS}
+SEAL = {name: f"runs/{PROFILE}/{name}/done-{code[:12]}" for name, code in CODE.items()}  # made by this code, in a run of the study
 RUN = str(Path(sys.executable).with_name("cinn-run"))
 
 
@@ -45,6 +46,7 @@ rule all:
     default_target: True
     input:
         [f"runs/{PROFILE}/{name}/{name}.ipynb" for name in EXPERIMENTS],
+        list(SEAL.values()),
 
 
 for name, e in EXPERIMENTS.items():
@@ -54,10 +56,11 @@ for name, e in EXPERIMENTS.items():
             name
         input:
             [f"runs/{PROFILE}/{need}/metrics.csv" for need in e["needs"]],
+            [SEAL[need] for need in e["needs"]],
         output:
             [f"runs/{PROFILE}/{name}/{file}" for file in e["writes"]],
             [f"{FIGURES}/{figure}.{suffix}" for figure in e["figures"] for suffix in ("svg", "png")],
-            f"runs/{PROFILE}/{name}/done-{CODE[name][:12]}",  # the seal: made by this code, by the study's own run
+            SEAL[name],
             notebook=f"runs/{PROFILE}/{name}/{name}.ipynb",
         params:
             source=f"nbs/{name}.ipynb",

@@ -10,7 +10,7 @@ __all__ = ['PACKAGE', 'task_name', 'find_task', 'code_behind', 'split_digest', '
            'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training', 'notebook_module',
            'default_parameters', 'runs_of', 'compute']
 
-# %% ../nbs/14_experiment.ipynb #b940c344
+# %% ../nbs/14_experiment.ipynb #f1c57737
 import csv
 import hashlib
 import importlib
@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import contextmanager
@@ -34,9 +35,9 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-# %% ../nbs/14_experiment.ipynb #215cbf89
+# %% ../nbs/14_experiment.ipynb #d9faeea5
 import cinn_nb
-from .core import atomic_path, pick_device, progress, repo_root, set_seed
+from .core import atomic_path, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
 from .dataset import embedded_crops, embedded_images, load_split, registry
 from .dct import psnr
@@ -207,11 +208,15 @@ def evaluation(
     title = f"{label}, {split}, seed {seed}"
     return Run("cinn_nb.experiment:evaluate", spec, tuple(needs), inputs, tuple(parts), title)
 
-# %% ../nbs/14_experiment.ipynb #82154563
+# %% ../nbs/14_experiment.ipynb #78034b1d
+_TEST_STORE = tempfile.TemporaryDirectory(prefix="cinn_store_")
+
+
 def store() -> Path:
-    "The folder of all runs: `runs/store/` of the checkout, `$CINN_STORE` where that is set."
-    folder = os.environ.get("CINN_STORE")
-    folder = Path(folder) if folder else repo_root() / "runs" / "store"
+    "The folder of all runs: `$CINN_STORE`, else `runs/store/`; under a test a temporary one."
+    if in_test() and "CINN_STORE" not in os.environ:
+        os.environ["CINN_STORE"] = _TEST_STORE.name  # worker processes find it there, too
+    folder = Path(os.environ.get("CINN_STORE") or repo_root() / "runs" / "store")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

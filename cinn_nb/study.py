@@ -162,7 +162,7 @@ def parameters_of(notebook: str | Path) -> dict[str, Parameter]:
         found[name] = Parameter(name, kind.split("[")[0], default, about.strip(), range_of)
     return found
 
-# %% ../nbs/13b_study.ipynb #8e5656d2
+# %% ../nbs/13b_study.ipynb #b7e734db
 def check_parameters(notebook: str | Path, parameters: Mapping[str, Any]) -> None:
     "Raise a `ParameterError` of one line for an unknown name, a wrong type or a value out of range."
     import difflib
@@ -171,7 +171,7 @@ def check_parameters(notebook: str | Path, parameters: Mapping[str, Any]) -> Non
     unknown = [given for given in parameters if given not in known]
     if unknown:
         near = difflib.get_close_matches(str(unknown[0]), list(known), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
         has = f"it has {', '.join(known)}" if known else "it has none"
         raise ParameterError(f"{name}: no parameter {', '.join(map(repr, unknown))}{hint}; {has}")
     for given, value in parameters.items():
