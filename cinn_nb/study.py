@@ -612,16 +612,19 @@ def run_notebook(
         _run_into(out, notebook, given, root, echo)
     return out
 
-# %% ../nbs/13b_study.ipynb #cb8b00dd
+# %% ../nbs/13b_study.ipynb #ce661f23
 def _doubts(record: Mapping[str, Any], notebook: Path, package: Path) -> Iterator[str]:
     "Reasons not to publish a run, from its record."
     if record["profile"] != "full":
         yield f"says profile {record['profile']!r}; only full results are published"
-    given = record.get("given") or record["parameters"]
     own = {
         name: p.default for name, p in parameters_of(notebook).items() if name not in ("profile", "device")
     }
-    other = [f"{name} = {given[name]!r}" for name in own if name in given and given[name] != own[name]]
+    used, given = record["parameters"], record.get("given") or record["parameters"]
+    other = [f"{n} = {given[n]!r}" for n in own if given.get(n, own[n]) != own[n]]
+    # where a notebook records the values that it used, 0 or empty (take the profile's own) may have become
+    # another
+    other += [f"{n} = {used[n]!r}" for n in own if not other and own[n] and used.get(n, own[n]) != own[n]]
     if other:
         yield f"says {', '.join(other)}; only results of the notebook's own parameters are published"
     if record.get("variant", "none recorded"):
