@@ -35,11 +35,11 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-# %% ../nbs/14_experiment.ipynb #d6c731ba
+# %% ../nbs/14_experiment.ipynb #a012ba45
 import cinn_nb
 from .core import atomic_path, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
-from .dataset import embedded_crops, embedded_images, load_split, registry
+from .dataset import embedded_crops, embedded_images, folder_files, load_split, registry
 from .dct import psnr
 from .images import saturation, saturation_group
 from .jpeg_fast import jpeg
@@ -104,7 +104,7 @@ def code_behind(names: tuple[str, ...]) -> dict[str, str]:
     notebooks = sorted({name.partition(":")[0] for name in names if name[:2].isdigit()})
     return _code_behind(names, "".join(notebook_module(stem).__cinn_source__ for stem in notebooks))
 
-# %% ../nbs/14_experiment.ipynb #74fe01a2
+# %% ../nbs/14_experiment.ipynb #0a0f3721
 PACKAGE = Path(cinn_nb.__file__).parent  # the folder of the modules
 
 
@@ -113,6 +113,8 @@ def split_digest(split: str) -> str:
     "16 hexadecimal digits that change when an image of a split does; needs no data set."
     if split == "embedded":
         return _digest([[c.name, c.y, c.x, sha256_of_array(c.image)] for c in embedded_crops()])
+    if split.startswith("folder:"):
+        return _digest([[f.as_posix(), sha256_of(f)] for f in folder_files(split.removeprefix("folder:"))])
     return _digest([[row.path, row.pixels_sha256] for row in registry() if row.split == split])
 
 

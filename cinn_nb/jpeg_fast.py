@@ -91,9 +91,7 @@ def _inverse_passes(y: Tensor, r: Tensor) -> None:
     pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
 
 # %% ../nbs/04b_jpeg_fast.ipynb #bb5439aa
-def _passes(
-    x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: Tensor | None = None
-) -> None:
+def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: Tensor | None = None) -> None:
     """Steps 1 to 4 without the clip, x (n, H, W) to `y`. `steps` and `factors`: from `_tile` and `_factors`.
 
     `y` and `C`: contiguous (n, H/8, 8, W), dtype of x, to be overwritten. `R`, int16 and alike: where
@@ -111,7 +109,9 @@ def _places(T: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _slope_table(slope: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _slope_table(
+    slope: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, device: torch.device
+) -> Tensor:
     "A function of `SURROGATES` at every step T = 1..255 and remainder -4T..4T, one after the other: (261375,)."
     steps = torch.arange(1, 256)
     T = steps.repeat_interleave(8 * steps + 1)
