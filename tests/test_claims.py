@@ -124,7 +124,7 @@ def copied(folder: Path) -> Path:
 
 
 def test_one_digit_in_a_table_changes_the_readme(tmp_path):
-    "`refresh` says whether the front page is what the tables say; `make prepare` calls it, then writes README.md."
+    "`refresh` says whether the front page is what the tables say; `make prepare` calls it."
     root = copied(tmp_path)
     index, committed = root / "nbs" / "index.ipynb", (root / "README.md").read_text(encoding="utf-8")
     assert not refresh(index), "the front page is not what the tables say: run `make prepare`"
