@@ -98,7 +98,7 @@ def _parts(sides: Sequence[np.ndarray], labels: Sequence[Hashable]) -> list[tupl
             seeds.append((float((rest.sum(1) ** 2).sum()), len(rest)))
     return [(float((shared**2).sum()), effective_groups(labels)), *seeds]
 
-# %% ../nbs/14b_evaluation.ipynb #93b0330c
+# %% ../nbs/14b_evaluation.ipynb #cc18f9d1
 def _tables(sides: Sequence[ArrayLike], labels: Sequence) -> tuple[list[np.ndarray], list]:
     """Sides as float64 (S, U), and the labels, without columns that are empty in a side.
 
@@ -125,7 +125,8 @@ def _mean(tables: Sequence[np.ndarray]) -> float:
 
 
 def _all_equal(tables: Sequence[np.ndarray]) -> bool:
-    return all(np.nanmax(table) == np.nanmin(table) for table in tables)
+    "Whether each side is one number throughout, but for rounding."
+    return all(np.nanmax(table) - np.nanmin(table) <= 1e-12 * np.nanmax(np.abs(table)) for table in tables)
 
 # %% ../nbs/14b_evaluation.ipynb #aaa96530
 def interval_of(
@@ -175,7 +176,7 @@ def bound_when_equal(
     bounds = (value - u * (value - low), value + u * (high - value))
     return Interval(float(value), *bounds, len(set(labels)), len(labels))
 
-# %% ../nbs/14b_evaluation.ipynb #f99108d1
+# %% ../nbs/14b_evaluation.ipynb #c405eb61
 MIN_GROUPS = 8  # fewer groups get no interval
 
 
@@ -183,6 +184,8 @@ def _frame(rows: Any, full: Sequence[str], columns: Sequence[str] = ()) -> "pd.D
     "Rows, dicts or a table, as a new frame that has all these columns; those in `full` are never empty."
     import pandas as pd
 
+    if not hasattr(rows, "__iter__"):
+        raise ValueError(f"rows is {rows!r}; need dicts, one per row, or a table")
     frame = pd.DataFrame(rows).reset_index(drop=True)
     if frame.empty:
         raise ValueError("there are no rows")
