@@ -5,14 +5,17 @@
 # %% auto #0
 __all__ = ['WIDEST', 'SHOWN_RUNS', 'ClaimError', 'names_in', 'calculate', 'ask', 'Claim', 'read_claims', 'claim_of', 'value',
            'written', 'verdict', 'render', 'front_table', 'claims_table', 'problems', 'record_of_result', 'stale',
-           'stale_table', 'stale_line', 'run_records', 'figure_source', 'why', 'executed', 'refresh']
+           'stale_table', 'stale_line', 'run_records', 'figure_source', 'why', 'compared', 'variant_folder', 'rows_of',
+           'compare_command', 'why_command', 'executed', 'refresh']
 
-# %% ../nbs/14c_claims.ipynb #0323aa1c
+# %% ../nbs/14c_claims.ipynb #88c21f0a
+import argparse
 import ast
 import functools
 import json
 import math
 import operator
+import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -552,7 +555,7 @@ def stale_line(root: str | Path | None = None) -> str:
         return f"All {len(states)} results were measured with the code as it is here."
     return f"Measured with older code than this, {len(old)} of {len(states)} results: {', '.join(old)}."
 
-# %% ../nbs/14c_claims.ipynb #8a28b00a
+# %% ../nbs/14c_claims.ipynb #8ba834a0
 def _short(text: Any, digits: int = 12) -> str:
     return str(text or "unknown")[:digits]
 
@@ -573,6 +576,11 @@ def _inputs(read: Mapping[str, str], root: Path) -> list[str]:
     return lines
 
 
+def _store(root: Path) -> Path:
+    "The folder of all runs, as the engine of 14_experiment has it."
+    return Path(os.environ.get("CINN_STORE") or root / "runs" / "store")
+
+
 def _made_with(record: Mapping[str, Any]) -> str:
     "One line: commit, edits, day, seconds, machine."
     git, around = record.get("git") or {}, record.get("environment") or record
@@ -581,7 +589,7 @@ def _made_with(record: Mapping[str, Any]) -> str:
     day, seconds = _short(record.get("started"), 10), record.get("seconds")
     return f"commit {_short(git.get('commit'), 7)}{state}, {day}, {seconds} s, on {where}"
 
-# %% ../nbs/14c_claims.ipynb #a8842fe0
+# %% ../nbs/14c_claims.ipynb #f50f9eff
 def run_records(experiment: str, root: str | Path | None = None) -> dict[str, dict[str, Any]]:
     "The published run records of an experiment by id: `data/results/<experiment>/runs.json`; `{}` if none."
     path = (Path(root) if root else repo_root()) / "data" / "results" / experiment / "runs.json"
@@ -592,7 +600,7 @@ def run_records(experiment: str, root: str | Path | None = None) -> dict[str, di
 
 def _run_record(run: str, root: Path) -> dict[str, Any]:
     "The record of a run, wherever it lies; `{}` if nowhere."
-    path = root / "runs" / "store" / run / "record.json"
+    path = _store(root) / run / "record.json"
     if path.is_file():
         return read_json(path)
     for folder in sorted((root / "data" / "results").glob("*/runs.json")):
@@ -774,6 +782,97 @@ def why(thing: str | Path, root: str | Path | None = None) -> str:
     if not lines:
         raise ClaimError(f"{text!r} is no claim's id, no file, no run, and no number that a claim prints")
     return "\n".join(lines)
+
+# %% ../nbs/14c_claims.ipynb #22dfac4f
+_KEYS = ["method", "attack", "quality", "name", "y", "x", "group", "trial"]
+_WORTH = {"recovered": "points", "psnr": "dB"}
+
+
+def _averaged(rows: Any, label: str) -> Any:
+    "Rows of one run, one for each method, attack, crop and trial, as the variant `label`."
+    keys = [key for key in _KEYS if key in rows]
+    values = [value for value in _WORTH if value in rows]
+    refused = rows["refused"].fillna(False).astype(bool) if "refused" in rows else False
+    plain = rows.assign(refused=refused).astype({value: float for value in values})
+    means = plain.groupby(keys, dropna=False, sort=False)[[*values, "refused"]].mean().reset_index()
+    return means.assign(refused=means.refused > 0.5, variant=label)
+
+
+def compared(a: Any, b: Any, names: tuple[str, str]) -> Any:
+    "Differences a - b of two frames of rows, with intervals: method, attack, quality, difference, verdict."
+    import pandas as pd
+
+    from cinn_nb.evaluation import compare, interval_text
+
+    rows = pd.concat([_averaged(a, names[0]), _averaged(b, names[1])], ignore_index=True)
+    by = [key for key in _KEYS[:3] if key in rows and rows[key].notna().all()]
+    parts = []
+    for value, unit in _WORTH.items():
+        if value in rows:
+            lines = compare(rows, "variant", *names, value, by=by)
+            bounds = lines[["by_crop", "low", "high", "interval"]].itertuples(index=False)
+            text = [interval_text(*line, unit=unit, signed=True) for line in bounds]
+            parts.append(lines[[*by, "value", "pairs", "verdict"]].assign(difference=text))
+    return pd.concat(parts, ignore_index=True)
+
+# %% ../nbs/14c_claims.ipynb #15af29c1
+def variant_folder(
+    experiment: str, words: str, profile: str = "quick", root: str | Path | None = None
+) -> Path:
+    """The folder of a run with other parameters, `seed=1,strength=2`; the study's own where nothing differs.
+
+    Raises `ClaimError` for words that are no `name=value`, and if that run has not been made."""
+    pairs = [word.partition("=") for word in words.split(",")]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ClaimError(f"{words!r} is no name=value, such as seed=1")
+    from cinn_nb.study import _value as value_of
+    from cinn_nb.study import check_parameters, variant_of
+
+    root = Path(root) if root else repo_root()
+    notebook = root / "nbs" / f"{experiment}.ipynb"
+    given = {name: value_of(text) for name, _, text in pairs}
+    check_parameters(notebook, given)
+    variant = variant_of(notebook, given)
+    folder = root / "runs" / profile / (f"{experiment}@{variant}" if variant else experiment)
+    if not (folder / "provenance.json").is_file():
+        options = "".join(f" -p {name} {text}" for name, _, text in pairs)
+        raise ClaimError(f"no {shown(folder)}; make it: cinn-run nbs/{experiment}.ipynb{options}")
+    return folder
+
+# %% ../nbs/14c_claims.ipynb #0438eaf3
+def rows_of(folder: Path, root: Path) -> Any:
+    "All rows per crop that the runs behind a result have in the store, as one frame."
+    import pandas as pd
+
+    files = [_store(root) / run / "rows.csv" for run in read_json(folder / "provenance.json").get("runs", [])]
+    frames = [pd.read_csv(file) for file in files if file.is_file()]
+    frames = [frame for frame in frames if {"name", "group", "recovered"} <= set(frame)]
+    if not frames:
+        raise ClaimError(f"{shown(folder)} has no runs with rows per crop in the store")
+    return pd.concat(frames, ignore_index=True)
+
+
+def compare_command(argv: list[str] | None = None) -> None:
+    "The command `cinn-run compare EXPERIMENT A B`, A and B such as seed=0 and seed=1."
+    parser = argparse.ArgumentParser(
+        "cinn-run compare", description="Differences of two runs, with intervals."
+    )
+    parser.add_argument("experiment")
+    parser.add_argument("a", help="name=value, such as seed=0; several with commas")
+    parser.add_argument("b")
+    parser.add_argument("-p", "--profile", default="quick")
+    args, root = parser.parse_args(argv), repo_root()
+    folders = [variant_folder(args.experiment, words, args.profile, root) for words in (args.a, args.b)]
+    print(f"{args.a} less {args.b}; 95 % intervals over groups")
+    print(compared(*(rows_of(folder, root) for folder in folders), (args.a, args.b)).to_string(index=False))
+
+
+def why_command(argv: list[str] | None = None) -> None:
+    "The command `cinn-run why THING`."
+    parser = argparse.ArgumentParser("cinn-run why", description="Print the chain of records behind a thing.")
+    what = "a claim's id, a number of the README, a run's id, or the path of a table, figure or model"
+    parser.add_argument("thing", nargs="+", help=what)
+    print(why(" ".join(parser.parse_args(argv).thing)))
 
 # %% ../nbs/14c_claims.ipynb #daae3359
 def executed(notebook: str | Path, folder: str | Path) -> dict[str, Any]:
