@@ -10,7 +10,7 @@
 #                It counts when .venv is made; to change it later, delete .venv first.
 #   PYTHON       the Python that .venv is made with (default python3)
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
-#   CORES        how many cores the experiments may use (default: all); in the quick profile as many run side by side
+#   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
 
 PROFILE     ?= quick
@@ -40,7 +40,8 @@ help: ## list the targets
 
 reproduce: says $(INSTALLED) ## install into .venv if needed, run the study, write its tables and figures
 	@echo "Running the study, profile $(PROFILE), on $(CORES) cores."
-	@$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE)
+	@for stage in $(if $(filter full,$(PROFILE)),known_runs known_runs) all; do \
+	$(BIN)/python -m snakemake --cores $(CORES) --resources gpu=$(if $(filter 0,$(GPUS)),$(CORES),$(GPUS)) --rerun-triggers mtime params input --rerun-incomplete --quiet host reason --config profile=$(PROFILE) -- $$stage; done
 	@echo "Done. Executed notebooks and tables: runs/$(PROFILE)/. Figures: figures/$(if $(filter full,$(PROFILE)),,$(PROFILE)/)."
 
 test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in step with nbs/; run all notebooks and tests

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['PACKAGE', 'task_name', 'find_task', 'code_behind', 'split_digest', 'sha256_of_array', 'input_digest', 'Run',
            'evaluate', 'evaluation', 'store', 'Box', 'write_rows', 'record_of', 'finished', 'do', 'in_order',
-           'RunError', 'work', 'worker', 'grid', 'records', 'changed_since', 'seconds_of', 'describe', 'Results',
-           'run_elsewhere', 'build_cinn', 'build_lattice', 'training_images', 'residual', 'accuracy_at', 'Validation',
-           'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training', 'notebook_module',
-           'default_parameters', 'runs_of', 'compute']
+           'RunError', 'work', 'end_with_parent', 'worker', 'grid', 'records', 'changed_since', 'seconds_of',
+           'describe', 'Results', 'run_elsewhere', 'build_cinn', 'build_lattice', 'training_images', 'residual',
+           'accuracy_at', 'Validation', 'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training',
+           'notebook_module', 'default_parameters', 'runs_of', 'compute', 'grid_command']
 
-# %% ../nbs/14_experiment.ipynb #f1c57737
+# %% ../nbs/14_experiment.ipynb #bfebf064
 import csv
 import hashlib
 import importlib
@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -35,11 +36,11 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-# %% ../nbs/14_experiment.ipynb #d9faeea5
+# %% ../nbs/14_experiment.ipynb #a012ba45
 import cinn_nb
 from .core import atomic_path, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
-from .dataset import embedded_crops, embedded_images, load_split, registry
+from .dataset import embedded_crops, embedded_images, folder_files, load_split, registry
 from .dct import psnr
 from .images import saturation, saturation_group
 from .jpeg_fast import jpeg
@@ -50,6 +51,8 @@ from .metrics import bit_errors
 from .network import CINN, Config, load, round_stego, save
 from .phantoms import phantom
 from .provenance import code_of, environment, git_state, sha256_of, shown
+from .study import _value as value_of
+from .study import check_parameters
 from .training import TrainConfig, train
 
 # %% ../nbs/14_experiment.ipynb #bd9f31fb
@@ -102,7 +105,7 @@ def code_behind(names: tuple[str, ...]) -> dict[str, str]:
     notebooks = sorted({name.partition(":")[0] for name in names if name[:2].isdigit()})
     return _code_behind(names, "".join(notebook_module(stem).__cinn_source__ for stem in notebooks))
 
-# %% ../nbs/14_experiment.ipynb #74fe01a2
+# %% ../nbs/14_experiment.ipynb #0a0f3721
 PACKAGE = Path(cinn_nb.__file__).parent  # the folder of the modules
 
 
@@ -111,6 +114,8 @@ def split_digest(split: str) -> str:
     "16 hexadecimal digits that change when an image of a split does; needs no data set."
     if split == "embedded":
         return _digest([[c.name, c.y, c.x, sha256_of_array(c.image)] for c in embedded_crops()])
+    if split.startswith("folder:"):
+        return _digest([[f.as_posix(), sha256_of(f)] for f in folder_files(split.removeprefix("folder:"))])
     return _digest([[row.path, row.pixels_sha256] for row in registry() if row.split == split])
 
 
@@ -400,7 +405,7 @@ def _is_held(run: Run) -> bool:
     with _claimed(run) as mine:
         return not mine
 
-# %% ../nbs/14_experiment.ipynb #0c4da2b4
+# %% ../nbs/14_experiment.ipynb #9276ec61
 def _to_json(run: Run) -> dict[str, Any]:
     parts = {f.name: getattr(run, f.name) for f in fields(Run)}
     return parts | {"needs": [_to_json(need) for need in run.needs]}
@@ -417,8 +422,21 @@ def _elsewhere(runs: Iterable[Run]) -> bool:
     return not any(name.startswith("__main__") for run in runs for name in (run.task, *run.uses))
 
 
+def end_with_parent(pause: float = 1.0) -> None:
+    "End this process when the one that started it has gone, so that a killed grid leaves no work behind."
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(pause)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def worker() -> None:
     "What a worker process does: read runs (JSON) from standard input and work on them."
+    end_with_parent()
     job = json.load(sys.stdin)
     for _ in work([_from_json(run) for run in job["runs"]], job["device"]):
         pass
@@ -448,7 +466,7 @@ def _watch(processes: Sequence[subprocess.Popen], runs: Sequence[Run], pause: fl
         if alive:
             time.sleep(pause)
 
-# %% ../nbs/14_experiment.ipynb #4600f35a
+# %% ../nbs/14_experiment.ipynb #782eb417
 def grid(
     runs: Iterable[Run], workers: int | None = None, device: str = "auto", dry: bool = False
 ) -> "Results":
@@ -462,21 +480,21 @@ def grid(
         _failure(run).unlink(missing_ok=True)
     missing = [run for run in all_runs if not finished(run)]
     device = str(pick_device(device))
-    workers = min(workers or _workers(device), len(missing))
+    workers = min(workers or _workers(device), len(missing)) if _elsewhere(missing) else 1
     print(describe(all_runs, workers, device), flush=True)
     if missing and not dry:
         _compute(missing, workers, device)
         _raise_failures(missing)
     return Results([run for run in asked if finished(run)], len(asked))
 
-# %% ../nbs/14_experiment.ipynb #755077c8
+# %% ../nbs/14_experiment.ipynb #183c3f02
 def _workers(device: str) -> int:
     return 1 if device.startswith("cuda") else os.cpu_count() or 1
 
 
 def _compute(missing: list[Run], workers: int, device: str) -> None:
     "Work on the missing runs in this process, or in several."
-    if workers > 1 and _elsewhere(missing):
+    if workers > 1:
         processes = [_start_worker(missing, device) for _ in range(workers)]
         try:
             for _ in progress(_watch(processes, missing), "runs", total=len(missing)):
@@ -524,7 +542,7 @@ def seconds_of(run: Run, known: Sequence[Mapping[str, Any]]) -> float | None:
     task = [r["seconds"] for r in known if r["task"] == run.task]
     return float(np.median(task)) if task else None
 
-# %% ../nbs/14_experiment.ipynb #8c059e12
+# %% ../nbs/14_experiment.ipynb #f90a5c69
 def describe(runs: Sequence[Run], workers: int = 1, device: str = "cpu") -> str:
     "What a grid of `runs` would do: done, to run, why, and about how long."
     missing = [run for run in runs if not finished(run)]
@@ -536,7 +554,7 @@ def describe(runs: Sequence[Run], workers: int = 1, device: str = "cpu") -> str:
     changed = sorted({name for run in old for name in changed_since(last[run.question], run)})
     why = [f"{len(missing) - len(old)} never ran"] if len(old) < len(missing) else []
     if old:
-        why.append(f"{len(old)} ran before other {', '.join(changed) or 'needs'}")
+        why.append(f"{len(old)} ran before other {', '.join(changed)}" if changed else f"{len(old)} lost")
     times = [seconds_of(run, known) for run in missing]
     about = "for how long is not known"
     if all(t is not None for t in times):
@@ -833,3 +851,29 @@ def _chosen(experiment: str, runs: Sequence[Run], ids: Sequence[str]) -> list[Ru
     if missing:
         raise ValueError(f"{experiment} has no run {', '.join(sorted(missing))}")
     return found
+
+# %% ../nbs/14_experiment.ipynb #c5c5d096
+def _grid_parser() -> Any:
+    import argparse
+
+    about = "Compute the runs of an experiment that are missing."
+    parser = argparse.ArgumentParser("cinn-run grid", description=about)
+    parser.add_argument("experiment", help="such as 24_speed")
+    pair = dict(nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("-p", "--parameter", **pair, help="set a parameter of the experiment")
+    parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="only these runs")
+    parser.add_argument("--workers", type=int, help="processes; default: as many as cores")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and about how long")
+    parser.add_argument("--said", metavar="FILE", help="write the ids of all runs to this file at the end")
+    return parser
+
+
+def grid_command(argv: Sequence[str] | None = None) -> None:
+    "The command `cinn-run grid`. `ParameterError` for a wrong parameter, `RunError` for failed runs."
+    args = _grid_parser().parse_args(argv)
+    parameters = {name: value_of(text) for name, text in args.parameter}
+    check_parameters(_notebook(args.experiment), parameters)
+    options = dict(workers=args.workers, dry=args.dry_run, only=args.only)
+    results = compute(args.experiment, **parameters, **options)
+    if args.said and not args.dry_run:
+        _write_text(Path(args.said), json.dumps(results.ids, indent=0) + "\n")

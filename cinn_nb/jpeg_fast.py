@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['jpeg', 'RandomJPEG']
 
-# %% ../nbs/04b_jpeg_fast.ipynb #6102976f
+# %% ../nbs/04b_jpeg_fast.ipynb #69f4c92f
 import math
 from functools import lru_cache
+from typing import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -89,15 +90,33 @@ def _inverse_passes(y: Tensor, r: Tensor) -> None:
     torch.mm(r.view(-1, 16), m["irows_low"], out=pairs).add_(1024.0).floor_()
     pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
 
-# %% ../nbs/04b_jpeg_fast.ipynb #908f1d47
-def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, r: Tensor) -> None:
-    """Steps 1 to 4 without the clip, x (n, H, W) to `y`; 8 times the coefficients to `C`. All in one dtype.
+# %% ../nbs/04b_jpeg_fast.ipynb #bb5439aa
+def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: Tensor | None = None) -> None:
+    """Steps 1 to 4 without the clip, x (n, H, W) to `y`. `steps` and `factors`: from `_tile` and `_factors`.
 
-    `steps` and `factors`: from `_tile` and `_factors`. `y`, `C`, and `r` for the inverse's columns:
-    contiguous (n, H/8, 8, W), to be overwritten; `r` may be `C` itself. H is a multiple of 8, W of 16."""
+    `y` and `C`: contiguous (n, H/8, 8, W), dtype of x, to be overwritten. `R`, int16 and alike: where
+    the quantiser's remainders go, if they are wanted. H is a multiple of 8, W of 16."""
     _forward_passes(x, y, C)
     torch.mul(C, factors, out=y).round_().mul_(steps)
-    _inverse_passes(y, r)
+    if R is not None:
+        R.copy_(C.sub_(y, alpha=8))
+    _inverse_passes(y, C)
+
+# %% ../nbs/04b_jpeg_fast.ipynb #421c3b99
+def _places(T: Tensor) -> Tensor:
+    "Where remainder 0 of each step stands in `_slope_table`: int32, shape of T."
+    return (4 * T * T + T - 1).int()
+
+
+@lru_cache(maxsize=16)
+def _slope_table(
+    slope: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    "A function of `SURROGATES` at every step T = 1..255 and remainder -4T..4T, one after the other: (261375,)."
+    steps = torch.arange(1, 256)
+    T = steps.repeat_interleave(8 * steps + 1)
+    R = torch.arange(len(T)) - _places(T)
+    return slope(R.double() / (8 * T), T.double()).to(dtype=dtype, device=device)
 
 # %% ../nbs/04b_jpeg_fast.ipynb #1f02efba
 _CHUNK = 8 * 256 * 256  # pixels that go through all passes together on a CPU: they fit its cache
@@ -114,16 +133,43 @@ def _chunks(x: Tensor) -> list[slice]:
     size = _chunk_size(x)
     return [slice(start, start + size) for start in range(0, len(x), size)]
 
-# %% ../nbs/04b_jpeg_fast.ipynb #0a9a61b6
-def _slope_back(g: Tensor, C: Tensor, T: Tensor, surrogate: str, out: Tensor) -> None:
-    "D^T (w * D g D^T) D of masked gradients g (n, H, W), for 8 times the coefficients `C`, into `out`."
-    m, W = _matrices(g.dtype, g.device), g.shape[-1]
-    D = m["orthonormal"].expand(C.shape[0] * C.shape[1], 8, 8)
-    c = g.view(-1, 16) @ m["pair"]
-    c = torch.bmm(D, c.view(len(D), 8, W)).view_as(C)
-    c *= SURROGATES[surrogate](C / _tile(8 * T, W), _tile(T, W))
-    c = torch.bmm(D.mT, c.view(len(D), 8, W))
-    torch.mm(c.view(-1, 16), m["pair"].T, out=out.view(-1, 16))
+# %% ../nbs/04b_jpeg_fast.ipynb #e566da6b
+def _slope_back(g: Tensor, R: Tensor, T: Tensor, table: Tensor, a: Tensor, b: Tensor) -> None:
+    """D^T (w * D g D^T) D, in place of the masked gradients g (n, H, W), with slopes w from `table`.
+
+    R: remainders (n, H/8, 8, W); T: steps (n, 8, 8). `a` and `b`: like R in g's dtype, overwritten."""
+    m, (n, h, _, W) = _matrices(g.dtype, g.device), R.shape
+    D = m["orthonormal"].expand(n * h, 8, 8)
+    pixels, columns, sums = g.view(-1, 16), a.view(n * h, 8, W), b.view(n * h, 8, W)
+    torch.mm(pixels, m["pair"], out=a.view(-1, 16))
+    torch.bmm(D, columns, out=sums)
+    index = torch.add(_tile(_places(T), W), R).clamp_(0, len(table) - 1)  # a nan has no place
+    torch.index_select(table, 0, index.view(-1), out=a.view(-1))
+    b.mul_(a)
+    torch.bmm(D.mT, sums, out=columns)
+    torch.mm(a.view(-1, 16), m["pair"].T, out=pixels)
+
+# %% ../nbs/04b_jpeg_fast.ipynb #43ae8efa
+def _code_planes(
+    x: Tensor, T: Tensor, keep_mask: bool, keep_remainders: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Planes x (n, H, W) through all passes: decoded planes, mask, remainders (int16).
+
+    Mask (0 where the decoder clips, 1 elsewhere) and remainders are None unless a gradient needs them."""
+    (n, H, W), size = x.shape, min(_chunk_size(x), len(x))
+    out = x.new_empty(x.shape)
+    mask = x.new_empty(x.shape) if keep_mask else None
+    R = x.new_empty(n, H // 8, 8, W, dtype=torch.int16) if keep_mask and keep_remainders else None
+    spare_y, spare_c = x.new_empty(size, H // 8, 8, W), x.new_empty(size, H // 8, 8, W)
+    steps, factors = _tile(T, W), _factors(T, W)
+    for s in _chunks(x):
+        y, c = spare_y[: len(x[s])], spare_c[: len(x[s])]
+        _passes(x[s], steps[s], factors[s], y, c, None if R is None else R[s])
+        pixels = y.view(-1, H, W)
+        torch.clamp(pixels, 0, 255, out=out[s])
+        if mask is not None:
+            torch.eq(pixels, out[s], out=mask[s])
+    return out, mask, R
 
 
 class _Plane(torch.autograd.Function):
@@ -132,44 +178,23 @@ class _Plane(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, T, surrogate):
         ctx.surrogate = surrogate
-        out, mask, C = _code_planes(x, T, ctx.needs_input_grad[0], surrogate != "straight-through")
-        ctx.save_for_backward(mask, C, T)
+        out, mask, R = _code_planes(x, T, ctx.needs_input_grad[0], surrogate != "straight-through")
+        ctx.save_for_backward(mask, R, T)
         return out
 
     @staticmethod
     def backward(ctx, g):
-        mask, C, T = ctx.saved_tensors
-        if C is None:
+        mask, R, T = ctx.saved_tensors
+        if R is None:
             return g * mask, None, None
-        out = g.new_empty(g.shape)
+        table = _slope_table(SURROGATES[ctx.surrogate], g.dtype, g.device)
+        out, (a, b) = torch.empty_like(mask), g.new_empty(2, *R[: _chunk_size(g)].shape)
         for s in _chunks(g):
-            _slope_back(g[s] * mask[s], C[s], T[s], ctx.surrogate, out[s])
+            masked = torch.mul(g[s], mask[s], out=out[s])
+            _slope_back(masked, R[s], T[s], table, a[: len(masked)], b[: len(masked)])
         return out, None, None
 
-# %% ../nbs/04b_jpeg_fast.ipynb #1828500a
-def _code_planes(
-    x: Tensor, T: Tensor, keep_mask: bool, keep_coefficients: bool
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Planes x (n, H, W) through all passes: decoded planes, mask, 8 times the coefficients.
-
-    Mask (0 where the decoder clips, 1 elsewhere) and coefficients are None unless a gradient needs them."""
-    (n, H, W), size = x.shape, min(_chunk_size(x), len(x))
-    out = x.new_empty(x.shape)
-    mask = x.new_empty(x.shape) if keep_mask else None
-    C = x.new_empty(n, H // 8, 8, W) if keep_mask and keep_coefficients else None
-    spare_y, spare_r = x.new_empty(size, H // 8, 8, W), x.new_empty(size, H // 8, 8, W)
-    steps, factors = _tile(T, W), _factors(T, W)
-    for s in _chunks(x):
-        count = len(x[s])
-        y, r = spare_y[:count], spare_r[:count]
-        _passes(x[s], steps[s], factors[s], y, r if C is None else C[s], r)
-        pixels = y.view(-1, H, W)
-        torch.clamp(pixels, 0, 255, out=out[s])
-        if mask is not None:
-            torch.eq(pixels, out[s], out=mask[s])
-    return out, mask, C
-
-
+# %% ../nbs/04b_jpeg_fast.ipynb #32e97c39
 def _plane(x: Tensor, T: Tensor, surrogate: str) -> Tensor:
     "`_Plane` on planes of any size, large ones in strips of block rows: x (n, C, H, W), T (n, 8, 8)."
     n, channels, H, W = x.shape
