@@ -90,7 +90,11 @@ def _inverse_passes(y: Tensor, r: Tensor) -> None:
     torch.mm(r.view(-1, 16), m["irows_low"], out=pairs).add_(1024.0).floor_()
     pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
 
+<<<<<<< HEAD
 # %% ../nbs/04b_jpeg_fast.ipynb #bb5439aa
+=======
+# %% ../nbs/04b_jpeg_fast.ipynb #2fa298a2
+>>>>>>> p29
 def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: Tensor | None = None) -> None:
     """Steps 1 to 4 without the clip, x (n, H, W) to `y`. `steps` and `factors`: from `_tile` and `_factors`.
 
@@ -102,17 +106,22 @@ def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: 
         R.copy_(C.sub_(y, alpha=8))
     _inverse_passes(y, C)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #421c3b99
+# %% ../nbs/04b_jpeg_fast.ipynb #441590fe
 def _places(T: Tensor) -> Tensor:
     "Where remainder 0 of each step stands in `_slope_table`: int32, shape of T."
     return (4 * T * T + T - 1).int()
 
 
 @lru_cache(maxsize=16)
+<<<<<<< HEAD
 def _slope_table(
     slope: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     "A function of `SURROGATES` at every step T = 1..255 and remainder -4T..4T, one after the other: (261375,)."
+=======
+def _slope_table(slope: Callable, dtype: torch.dtype, device: torch.device) -> Tensor:
+    "A function of `SURROGATES` at all steps T = 1..255 and remainders -4T..4T, in a row: (261375,)."
+>>>>>>> p29
     steps = torch.arange(1, 256)
     T = steps.repeat_interleave(8 * steps + 1)
     R = torch.arange(len(T)) - _places(T)
@@ -149,7 +158,7 @@ def _slope_back(g: Tensor, R: Tensor, T: Tensor, table: Tensor, a: Tensor, b: Te
     torch.bmm(D.mT, sums, out=columns)
     torch.mm(a.view(-1, 16), m["pair"].T, out=pixels)
 
-# %% ../nbs/04b_jpeg_fast.ipynb #43ae8efa
+# %% ../nbs/04b_jpeg_fast.ipynb #e4790ece
 def _code_planes(
     x: Tensor, T: Tensor, keep_mask: bool, keep_remainders: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -171,7 +180,7 @@ def _code_planes(
             torch.eq(pixels, out[s], out=mask[s])
     return out, mask, R
 
-
+# %% ../nbs/04b_jpeg_fast.ipynb #1c64ff8e
 class _Plane(torch.autograd.Function):
     "Exact steps 1 to 4 forward; mask and surrogate's slope backward. x (n, H, W), T (n, 8, 8)."
 
