@@ -555,7 +555,7 @@ def stale_line(root: str | Path | None = None) -> str:
         return f"All {len(states)} results were measured with the code as it is here."
     return f"Measured with older code than this, {len(old)} of {len(states)} results: {', '.join(old)}."
 
-# %% ../nbs/14c_claims.ipynb #8ba834a0
+# %% ../nbs/14c_claims.ipynb #1da7f642
 def _short(text: Any, digits: int = 12) -> str:
     return str(text or "unknown")[:digits]
 
@@ -589,7 +589,7 @@ def _made_with(record: Mapping[str, Any]) -> str:
     day, seconds = _short(record.get("started"), 10), record.get("seconds")
     return f"commit {_short(git.get('commit'), 7)}{state}, {day}, {seconds} s, on {where}"
 
-# %% ../nbs/14c_claims.ipynb #f50f9eff
+# %% ../nbs/14c_claims.ipynb #2a7dcec1
 def run_records(experiment: str, root: str | Path | None = None) -> dict[str, dict[str, Any]]:
     "The published run records of an experiment by id: `data/results/<experiment>/runs.json`; `{}` if none."
     path = (Path(root) if root else repo_root()) / "data" / "results" / experiment / "runs.json"
@@ -625,7 +625,7 @@ def _of_run(run: str, root: Path, seen: set[str]) -> list[str]:
         ]
     return lines
 
-# %% ../nbs/14c_claims.ipynb #dc019123
+# %% ../nbs/14c_claims.ipynb #ac552d99
 SHOWN_RUNS = 6  # runs of a result that `why` prints in full
 
 
@@ -661,7 +661,7 @@ def _of_result(folder: Path, root: Path, files: Iterable[str] = ()) -> list[str]
         lines.append(f"code: {stale(folder.name, root)['text']}")
     return [*lines, *_inputs(record.get("inputs") or {}, root), *_of_runs(record, root)]
 
-# %% ../nbs/14c_claims.ipynb #9e8c23e2
+# %% ../nbs/14c_claims.ipynb #60509569
 def figure_source(path: str | Path) -> dict[str, str]:
     "`Source` and `Identifier` from the metadata of a PNG or SVG figure; without them `{}`."
     path, found = Path(path), {}
@@ -677,20 +677,30 @@ def figure_source(path: str | Path) -> dict[str, str]:
                 found[key.title()] = hit[1]
     return {key: found[key] for key in ("Source", "Identifier") if key in found}
 
+# %% ../nbs/14c_claims.ipynb #38f8fc4a
+def _result_that_wrote(path: Path, root: Path, about: Mapping[str, str]) -> Path | None:
+    "The folder of the result that vouches for a figure by its hash, or else is of the code that it names."
+    places = [*root.glob("data/results/*/provenance.json"), *root.glob("runs/*/*/provenance.json")]
+    records = {place.parent: read_json(place) for place in sorted(places)}
+    digest, code = sha256_of(path), about.get("Identifier")
+    by_hash = [folder for folder, r in records.items() if digest in (r.get("outputs") or {}).values()]
+    by_code = [folder for folder, r in records.items() if code and r.get("fingerprint") == code]
+    return next(iter(by_hash + by_code), None)
+
 
 def _of_figure(path: Path, root: Path) -> list[str]:
     "The chain behind a figure."
     about = figure_source(path)
-    if about:
-        lines = [f"figure {path.name}: from {about.get('Source')}, code {_short(about.get('Identifier'))}"]
-        experiment = Path(about.get("Source", "")).stem
-        return lines + [f"  {line}" for line in _of_result(root / "data" / "results" / experiment, root)]
-    digest = sha256_of(path)
-    for record in sorted((root / "data" / "results").glob("*/provenance.json")):
-        if digest in (read_json(record).get("outputs") or {}).values():
-            lines = [f"figure {path.name}: no word of its own; {record.parent.name} says that it wrote it"]
-            return lines + [f"  {line}" for line in _of_result(record.parent, root)]
-    return [f"figure {path.name}: no word of its own, and no published record names it. Here the chain ends"]
+    says = (
+        f"it says {about['Source']}, code {_short(about['Identifier'])}"
+        if len(about) == 2
+        else "it says nothing"
+    )
+    folder = _result_that_wrote(path, root, about)
+    if folder is None:
+        return [f"figure {path.name}: {says}; no record here is of that code. Here the chain ends"]
+    lines = [f"figure {path.name}: {says}; {shown(folder)} wrote it"]
+    return lines + [f"  {line}" for line in _of_result(folder, root)]
 
 # %% ../nbs/14c_claims.ipynb #0c372ecd
 def _of_model(path: Path, root: Path) -> list[str]:

@@ -90,11 +90,7 @@ def _inverse_passes(y: Tensor, r: Tensor) -> None:
     torch.mm(r.view(-1, 16), m["irows_low"], out=pairs).add_(1024.0).floor_()
     pairs.addmm_(r.view(-1, 16), m["irows_high"], beta=2**-11).floor_()
 
-<<<<<<< HEAD
-# %% ../nbs/04b_jpeg_fast.ipynb #bb5439aa
-=======
 # %% ../nbs/04b_jpeg_fast.ipynb #2fa298a2
->>>>>>> p29
 def _passes(x: Tensor, steps: Tensor, factors: Tensor, y: Tensor, C: Tensor, R: Tensor | None = None) -> None:
     """Steps 1 to 4 without the clip, x (n, H, W) to `y`. `steps` and `factors`: from `_tile` and `_factors`.
 
@@ -113,15 +109,8 @@ def _places(T: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-<<<<<<< HEAD
-def _slope_table(
-    slope: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    "A function of `SURROGATES` at every step T = 1..255 and remainder -4T..4T, one after the other: (261375,)."
-=======
 def _slope_table(slope: Callable, dtype: torch.dtype, device: torch.device) -> Tensor:
     "A function of `SURROGATES` at all steps T = 1..255 and remainders -4T..4T, in a row: (261375,)."
->>>>>>> p29
     steps = torch.arange(1, 256)
     T = steps.repeat_interleave(8 * steps + 1)
     R = torch.arange(len(T)) - _places(T)
