@@ -10,7 +10,7 @@
 #                It counts when .venv is made; to change it later, delete .venv first.
 #   PYTHON       the Python that .venv is made with (default python3)
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
-#   CORES        how many cores the experiments may use (default: all); in the quick profile as many run side by side
+#   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
 
 PROFILE     ?= quick

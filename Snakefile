@@ -30,16 +30,25 @@ from cinn_nb.study import profile_of
 # stamps; `writes`: files beside its executed notebook; `figures`: each as SVG and PNG; `gpus` (default 1; a CPU will do). A new experiment is one line.
 TABLES = ["metrics.csv", "provenance.json"]
 IMAGES = ["data/registry.csv", "data/test_crops.csv"]
+MODELS = ["cinn_nb/weights", *IMAGES]
+ALL = [
+    "20_train", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
+    "24_speed", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "29_jpeg",
+]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
-    "21_robustness": dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["robustness"]),
-    "22_codes":      dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["codes", "burstiness"]),
+    "21_robustness": dict(needs=[], reads=MODELS, writes=TABLES, figures=["robustness", "code_gain", "where"]),
+    "22_codes":      dict(needs=[], reads=MODELS, writes=TABLES, figures=["codes"]),
+    "22b_bursts":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["burstiness", "placement"]),
+    "22c_engine":    dict(needs=[], reads=[], writes=TABLES, figures=["engine"]),
     "23_domain":     dict(needs=[], reads=IMAGES, writes=TABLES, figures=["domain"]),
-    "24_speed":      dict(needs=[], reads=IMAGES, writes=[*TABLES, "curves.csv", "verdicts.csv"], figures=["speed"]),
-    "25_ablation":   dict(needs=[], reads=IMAGES, writes=TABLES, figures=["ablation"]),
-    "26_lattice":    dict(needs=[], reads=["cinn_nb/weights", *IMAGES], writes=[*TABLES, "overview.csv", "leads.csv", "timing.csv"], figures=["lattice"]),
+    "24_speed":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["speed"]),
+    "25_ablation":   dict(needs=["24_speed"], reads=IMAGES, writes=TABLES, figures=["ablation"]),
+    "26_lattice":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["lattice", "promise", "verified"]),
+    "26b_bounds":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),
+    "26c_parts":     dict(needs=[], reads=MODELS, writes=TABLES, figures=["parts"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
-    "40_results":    dict(needs=["20_train", "21_robustness", "22_codes", "23_domain", "24_speed", "25_ablation", "26_lattice", "29_jpeg"], reads=["cinn_nb/weights", *IMAGES], writes=TABLES, figures=["recovery", "figure1"], gpus=0),
+    "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }
 
 PROFILE = profile_of(config.get("profile", "quick")).name
@@ -107,6 +116,7 @@ for name in WITH_RUNS:
             f"grid_{name}"
         input:
             list(KNOWN.get(name, [])),
+            [GRID[need] for need in EXPERIMENTS[name]["needs"] if need in GRID],
         output:
             GRID[name],
         params:

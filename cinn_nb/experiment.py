@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['PACKAGE', 'task_name', 'find_task', 'code_behind', 'split_digest', 'sha256_of_array', 'input_digest', 'Run',
            'evaluate', 'evaluation', 'store', 'Box', 'write_rows', 'record_of', 'finished', 'do', 'in_order',
-           'RunError', 'work', 'worker', 'grid', 'records', 'changed_since', 'seconds_of', 'describe', 'Results',
-           'run_elsewhere', 'build_cinn', 'build_lattice', 'training_images', 'residual', 'accuracy_at', 'Validation',
-           'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training', 'notebook_module',
-           'default_parameters', 'runs_of', 'compute', 'grid_command']
+           'RunError', 'work', 'end_with_parent', 'worker', 'grid', 'records', 'changed_since', 'seconds_of',
+           'describe', 'Results', 'run_elsewhere', 'build_cinn', 'build_lattice', 'training_images', 'residual',
+           'accuracy_at', 'Validation', 'next_log_strength', 'validation_on', 'train_network', 'card_of', 'training',
+           'notebook_module', 'default_parameters', 'runs_of', 'compute', 'grid_command']
 
-# %% ../nbs/14_experiment.ipynb #f1c57737
+# %% ../nbs/14_experiment.ipynb #bfebf064
 import csv
 import hashlib
 import importlib
@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from contextlib import contextmanager
@@ -35,11 +36,11 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-# %% ../nbs/14_experiment.ipynb #d6c731ba
+# %% ../nbs/14_experiment.ipynb #a012ba45
 import cinn_nb
 from .core import atomic_path, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
-from .dataset import embedded_crops, embedded_images, load_split, registry
+from .dataset import embedded_crops, embedded_images, folder_files, load_split, registry
 from .dct import psnr
 from .images import saturation, saturation_group
 from .jpeg_fast import jpeg
@@ -104,7 +105,7 @@ def code_behind(names: tuple[str, ...]) -> dict[str, str]:
     notebooks = sorted({name.partition(":")[0] for name in names if name[:2].isdigit()})
     return _code_behind(names, "".join(notebook_module(stem).__cinn_source__ for stem in notebooks))
 
-# %% ../nbs/14_experiment.ipynb #74fe01a2
+# %% ../nbs/14_experiment.ipynb #0a0f3721
 PACKAGE = Path(cinn_nb.__file__).parent  # the folder of the modules
 
 
@@ -113,6 +114,8 @@ def split_digest(split: str) -> str:
     "16 hexadecimal digits that change when an image of a split does; needs no data set."
     if split == "embedded":
         return _digest([[c.name, c.y, c.x, sha256_of_array(c.image)] for c in embedded_crops()])
+    if split.startswith("folder:"):
+        return _digest([[f.as_posix(), sha256_of(f)] for f in folder_files(split.removeprefix("folder:"))])
     return _digest([[row.path, row.pixels_sha256] for row in registry() if row.split == split])
 
 
@@ -402,7 +405,7 @@ def _is_held(run: Run) -> bool:
     with _claimed(run) as mine:
         return not mine
 
-# %% ../nbs/14_experiment.ipynb #0c4da2b4
+# %% ../nbs/14_experiment.ipynb #9276ec61
 def _to_json(run: Run) -> dict[str, Any]:
     parts = {f.name: getattr(run, f.name) for f in fields(Run)}
     return parts | {"needs": [_to_json(need) for need in run.needs]}
@@ -419,8 +422,21 @@ def _elsewhere(runs: Iterable[Run]) -> bool:
     return not any(name.startswith("__main__") for run in runs for name in (run.task, *run.uses))
 
 
+def end_with_parent(pause: float = 1.0) -> None:
+    "End this process when the one that started it has gone, so that a killed grid leaves no work behind."
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(pause)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def worker() -> None:
     "What a worker process does: read runs (JSON) from standard input and work on them."
+    end_with_parent()
     job = json.load(sys.stdin)
     for _ in work([_from_json(run) for run in job["runs"]], job["device"]):
         pass

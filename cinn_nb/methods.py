@@ -19,9 +19,9 @@ from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 import numpy as np
 import torch
 
-# %% ../nbs/13c_methods.ipynb #5a33ad13
+# %% ../nbs/13c_methods.ipynb #fa4d090b
 from .codes import Code, make_codes
-from .dataset import Crop, embedded_crops, test_crops
+from .dataset import Crop, embedded_crops, folder_crops, test_crops
 from .dct import psnr
 from .jpeg import jpeg_file
 from .mark import EmbedError, NoWatermarkError
@@ -323,7 +323,7 @@ def trial_rows(
             rows.append(row | dict(psnr=decibels) | outcome(method, attack(stego, seed), payload))
     return rows
 
-# %% ../nbs/13c_methods.ipynb #34718026
+# %% ../nbs/13c_methods.ipynb #0c50c644
 def spread(crops: Sequence[Crop], count: int | None) -> list[Crop]:
     "`count` of the crops (None or more than there are: all), as many groups as possible, in their old order."
     if count is not None and count < 1:
@@ -339,5 +339,8 @@ def spread(crops: Sequence[Crop], count: int | None) -> list[Crop]:
 def crops_of(split: str, count: int | None = None) -> list[Crop]:
     """The 256x256 crops of a split, at most `count` of them, spread over its groups.
 
-    `split`: embedded, train, val, dev or test. All but the first need the data set (`CINN_DATA`)."""
+    `split`: embedded, a folder of your own (`folder:PATH`, see `folder_crops`), or train, val, dev or test,
+    which need the data set (`CINN_DATA`). The sealed split is refused, see `load_split`."""
+    if split.startswith("folder:"):
+        return spread(folder_crops(split.removeprefix("folder:")), count)
     return spread(embedded_crops() if split == "embedded" else test_crops(split), count)

@@ -203,15 +203,16 @@ def environment(device: Any = None) -> dict[str, Any]:
         "torch": _torch_state(torch, cuda=here["device"] != "cpu") if torch else None,
     }
 
-# %% ../nbs/13_provenance.ipynb #b4da6124
+# %% ../nbs/13_provenance.ipynb #0849701d
+def _python_only(source: str) -> str:
+    "A source without lines that are IPython's own (`%magic`, `!command`)."
+    return "\n".join(line for line in source.split("\n") if not line.startswith(("%", "!")))
+
+
 def _code_cells(notebook: str | Path) -> list[str]:
-    "The sources of a notebook's code cells, without lines that are IPython's own (`%magic`, `!command`)."
-    sources = []
-    for cell in read_json(Path(notebook))["cells"]:
-        if cell["cell_type"] == "code":
-            lines = "".join(cell["source"]).split("\n")
-            sources.append("\n".join(line for line in lines if not line.startswith(("%", "!"))))
-    return sources
+    "The sources of a notebook's code cells, Python only."
+    cells = read_json(notebook)["cells"]
+    return [_python_only("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
 
 
 def _lone_string(node: ast.AST) -> bool:
@@ -227,7 +228,7 @@ def _parse(source: str) -> ast.Module:
             node.body = [part for part in node.body if not _lone_string(part)]
     return tree
 
-# %% ../nbs/13_provenance.ipynb #f1ea52e3
+# %% ../nbs/13_provenance.ipynb #04912663
 def _names(node: ast.AST, inside: bool) -> list[str]:
     "Full names of the modules that one node may load: by an import, or by a string such as `cinn_nb.core`."
     if isinstance(node, ast.Import):
@@ -243,10 +244,11 @@ def _names(node: ast.AST, inside: bool) -> list[str]:
     return [base, *(f"{base}.{alias.name}" for alias in node.names)]
 
 
-def _imports(source: str, inside: bool) -> set[str]:
+@functools.lru_cache(maxsize=256)
+def _imports(source: str, inside: bool) -> frozenset[str]:
     "Tails of the `cinn_nb` modules that a source uses; `inside`: it is itself a module of the package."
     full = [name for node in ast.walk(_parse(source)) for name in _names(node, inside)]
-    return {name.split(".")[1] for name in full if name.startswith("cinn_nb.")}
+    return frozenset(name.split(".")[1] for name in full if name.startswith("cinn_nb."))
 
 # %% ../nbs/13_provenance.ipynb #8aa26eec
 def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple[str, ...]:
@@ -267,7 +269,13 @@ def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple
             todo |= _imports(module.read_text(encoding="utf-8"), inside=True)
     return tuple(f"cinn_nb.{name}" for name in sorted(done))
 
-# %% ../nbs/13_provenance.ipynb #9c78b00d
+# %% ../nbs/13_provenance.ipynb #f1ba9d35
+@functools.lru_cache(maxsize=256)
+def _dumped(source: str) -> str:
+    "The syntax tree of a source as text; kept, for nine notebooks use the same modules."
+    return ast.dump(_parse(source))
+
+
 def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     """SHA-256 over the code of a notebook and of all modules that it uses: 64 hexadecimal digits.
 
@@ -276,10 +284,10 @@ def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     package = Path(package) if package else repo_root() / "cinn_nb"
     digest = hashlib.sha256()
     for source in _code_cells(notebook):
-        digest.update(f"cell {ast.dump(_parse(source))}\n".encode())
+        digest.update(f"cell {_dumped(source)}\n".encode())
     for name in modules_of(notebook, package):
-        tree = _parse((package / f"{name.split('.')[1]}.py").read_text(encoding="utf-8"))
-        digest.update(f"{name} {ast.dump(tree)}\n".encode())
+        source = (package / f"{name.split('.')[1]}.py").read_text(encoding="utf-8")
+        digest.update(f"{name} {_dumped(source)}\n".encode())
     return digest.hexdigest()
 
 # %% ../nbs/13_provenance.ipynb #93816f27
@@ -452,14 +460,14 @@ def _home(thing: Any) -> tuple[str, str]:
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return str(getattr(named, "__module__", "")), named.__qualname__.split(".")[0]
 
-# %% ../nbs/13_provenance.ipynb #5c0c7f36
+# %% ../nbs/13_provenance.ipynb #567dc224
 def _notebook_of(module: Any) -> tuple[str, str] | None:
     "Stem and source of the notebook behind a module, if it is one."
     file = Path(str(getattr(module, "__file__", "")))
     source = getattr(module, "__cinn_source__", None)
     if source is None and file.suffix != ".ipynb":
         return None
-    return file.stem, "\n".join(_code_cells(file)) if source is None else source
+    return file.stem, "\n".join(_code_cells(file)) if source is None else _python_only(source)
 
 
 def _starts(thing: Any, texts: dict[str, str], seen: set[int]) -> Iterator[tuple[str, str]]:

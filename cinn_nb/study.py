@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PROFILES', 'OTHERS', 'Profile', 'profile_of', 'Parameter', 'ParameterError', 'parameters_of', 'check_parameters',
            'variant_of', 'BusyError', 'Place', 'Report', 'begin', 'out_dir', 'figures_dir', 'write_provenance',
-           'find_result', 'NotebookError', 'tidy', 'run_notebook', 'publish', 'readme_from_index', 'other_command',
-           'main']
+           'find_result', 'NotebookError', 'tidy', 'run_notebook', 'record_of_run', 'publish', 'readme_from_index',
+           'other_command', 'main']
 
 # %% ../nbs/13b_study.ipynb #a478c51f
 import ast
@@ -612,16 +612,19 @@ def run_notebook(
         _run_into(out, notebook, given, root, echo)
     return out
 
-# %% ../nbs/13b_study.ipynb #cb8b00dd
+# %% ../nbs/13b_study.ipynb #ce661f23
 def _doubts(record: Mapping[str, Any], notebook: Path, package: Path) -> Iterator[str]:
     "Reasons not to publish a run, from its record."
     if record["profile"] != "full":
         yield f"says profile {record['profile']!r}; only full results are published"
-    given = record.get("given") or record["parameters"]
     own = {
         name: p.default for name, p in parameters_of(notebook).items() if name not in ("profile", "device")
     }
-    other = [f"{name} = {given[name]!r}" for name in own if name in given and given[name] != own[name]]
+    used, given = record["parameters"], record.get("given") or record["parameters"]
+    other = [f"{n} = {given[n]!r}" for n in own if given.get(n, own[n]) != own[n]]
+    # where a notebook records the values that it used, 0 or empty (take the profile's own) may have become
+    # another
+    other += [f"{n} = {used[n]!r}" for n in own if not other and own[n] and used.get(n, own[n]) != own[n]]
     if other:
         yield f"says {', '.join(other)}; only results of the notebook's own parameters are published"
     if record.get("variant", "none recorded"):
@@ -649,14 +652,30 @@ def _check_run(run: Path, root: Path) -> None:
             other = f"runs/full/{experiment}/{table.name} is not the file that the run wrote"
             raise ValueError(f"{other} (its hash is not in provenance.json); run it again")
 
+# %% ../nbs/13b_study.ipynb #c0ffee03
+def record_of_run(name: str, root: Path) -> dict[str, Any]:
+    "The record of the run with the id `name`, from the store. `FileNotFoundError` if it is not there."
+    store = Path(os.environ.get("CINN_STORE") or root / "runs" / "store")
+    path = store / name / "record.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no record of run {name} in {shown(store)}; compute the grid again")
+    return read_json(path)
+
+
+def _publish_records(record: Mapping[str, Any], goal: Path, root: Path) -> list[Path]:
+    "Write the records of all runs that a result rests on to runs.json; nothing where it names none."
+    runs = [record_of_run(name, root) for name in record.get("runs", [])]
+    text = scrub(json.dumps(runs, indent=1, ensure_ascii=False)) + "\n"
+    return [write_text(goal / "runs.json", text)] if runs else []
+
 # %% ../nbs/13b_study.ipynb #e5c8a84b
 def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
-    """Copy `runs/full/<experiment>/` (tables, provenance, notebook, tidied) to `data/results/<experiment>/`.
+    """Copy `runs/full/<experiment>/` (tables, provenance, notebook, tidied) to `data/results/<experiment>/`,
+    with the records of its runs as runs.json.
 
     Returns the copies. Raises `FileNotFoundError` for a missing file and `ValueError` when the record is of
     another profile, variant, parameter or code, names uncommitted changes, does not vouch for a table, or
-    when
-    the notebook is above 2 MB."""
+    when the notebook is above 2 MB."""
     root = Path(root) if root else repo_root()
     run, goal = root / "runs" / "full" / experiment, root / "data" / "results" / experiment
     _check_run(run, root)
@@ -671,6 +690,7 @@ def publish(experiment: str, root: str | Path | None = None) -> list[Path]:
     record = scrub((run / "provenance.json").read_text(encoding="utf-8"))
     return [
         *copies,
+        *_publish_records(json.loads(record), goal, root),
         write_text(goal / "provenance.json", record),
         write_text(goal / f"{experiment}.ipynb", notebook),
     ]

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import ROOT
+from conftest import ROOT, command
 
 # Two trainings, each judged on two splits of seeds: the judgements need the trainings.
 JOB = """
@@ -75,3 +75,26 @@ def test_two_processes_share_a_grid_and_do_nothing_twice(tmp_path):
     records = [json.loads(path.read_text()) for path in store.glob("*/record.json")]
     assert len(records) == 6
     assert not list(store.glob("*.broken-*")) and not list(store.glob("*.work"))
+
+
+def test_workers_end_when_the_grid_is_killed(tmp_path):
+    store = tmp_path / "store"
+    process = start(store)
+    deadline = time.time() + 120
+    while not list(store.glob("*.work")) and time.time() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    time.sleep(4)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    time.sleep(6)
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+    assert not (len(list(store.glob("*/record.json"))) == 6)
+
+
+def test_the_command_says_what_would_run():
+    done = command("cinn-run", "grid", "24_speed", "--dry-run", "-p", "steps", 3)
+    assert done.returncode == 0, done.stderr
+    assert "4 runs: 0 there, 4 to run" in done.stdout
+    wrong = command("cinn-run", "grid", "24_speed", "-p", "steps", -3)
+    assert wrong.returncode == 2 and "steps is -3" in wrong.stderr and "Traceback" not in wrong.stderr

@@ -377,6 +377,17 @@ REACHED = {
         "OTHER = 3",
         False,
     ),
+    "another table": (
+        "from .low import scaled\nT = {}\nU = {}\nT.update(a=scaled)\ndef f(x): return U",
+        "STEP = 2",
+        False,
+    ),
+    "another's call": (
+        "from .low import scaled\ndef g(x): pass\ng(scaled)\ndef f(x): return x",
+        "STEP = 2",
+        False,
+    ),
+    "import in a class": ("class f:\n    from .low import STEP", "STEP = 2", True),
     "table of registered": (
         (
             "from .low import unused\nT = {}\ndef register(g):\n    T[g.__name__] = g\n    return g\n"
@@ -446,3 +457,23 @@ def test_code_of_functions_in_a_notebook(monkeypatch):
     assert code_of(module.coded) == before != code_of(module)
     module.__cinn_source__ = source.replace("N = 32", "N = 24")
     assert code_of(module.coded)["50_probe"] != before["50_probe"]
+
+
+def test_code_of_a_nameless_function_is_all_of_its_module(monkeypatch):
+    source = "N = 32\nUNUSED = 1\nTABLE = {'f': lambda x: N * x}\n"
+    module = types.ModuleType("notebook_22")
+    module.__file__, module.__cinn_source__ = "50_probe.ipynb", source
+    monkeypatch.setitem(sys.modules, "notebook_22", module)
+    exec(source, module.__dict__)
+    before = code_of(module.TABLE["f"])
+    module.__cinn_source__ = source.replace("UNUSED = 1", "UNUSED = 2")
+    assert code_of(module.TABLE["f"]) != before
+
+
+def test_code_of_refuses_what_has_no_saved_source():
+    def here(x):
+        return x
+
+    here.__module__ = "__main__"
+    with pytest.raises(ValueError, match="defined in this session"):
+        code_of(here)
