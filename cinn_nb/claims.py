@@ -793,7 +793,7 @@ def why(thing: str | Path, root: str | Path | None = None) -> str:
         raise ClaimError(f"{text!r} is no claim's id, no file, no run, and no number that a claim prints")
     return "\n".join(lines)
 
-# %% ../nbs/14c_claims.ipynb #22dfac4f
+# %% ../nbs/14c_claims.ipynb #50e292be
 _KEYS = ["method", "attack", "quality", "name", "y", "x", "group", "trial"]
 _WORTH = {"recovered": "points", "psnr": "dB"}
 
@@ -804,6 +804,8 @@ def _averaged(rows: Any, label: str) -> Any:
     values = [value for value in _WORTH if value in rows]
     refused = rows["refused"].fillna(False).astype(bool) if "refused" in rows else False
     plain = rows.assign(refused=refused).astype({value: float for value in values})
+    if "quality" in plain:
+        plain["quality"] = plain["quality"].fillna(0)  # an attack without a quality
     means = plain.groupby(keys, dropna=False, sort=False)[[*values, "refused"]].mean().reset_index()
     return means.assign(refused=means.refused > 0.5, variant=label)
 
