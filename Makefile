@@ -71,6 +71,7 @@ install-model: ## put the models that the full profile trained into the package
 prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the notebooks, write README.md
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/nbdev_export
+	@$(BIN)/python -c "from cinn_nb.claims import refresh; refresh()"
 	@$(BIN)/nbdev_clean
 	@$(BIN)/cinn-run --readme
 

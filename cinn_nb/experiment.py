@@ -258,7 +258,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
             writer.writerows([_plain(row.get(key)) for key in columns] for row in rows)
     return path
 
-# %% ../nbs/14_experiment.ipynb #01ff750e
+# %% ../nbs/14_experiment.ipynb #d92640f3
 def _outputs(folder: Path) -> dict[str, str]:
     "Name and hash of every file of a run but its record."
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "record.json")
@@ -268,7 +268,7 @@ def _outputs(folder: Path) -> dict[str, str]:
 def record_of(run: Run, box: Box, rows: Sequence[Mapping], started: float) -> dict[str, Any]:
     "The record of a run that has just ended: what, with which code, from what, on what, how long."
     what = dict(id=run.id, question=run.question, title=run.title, task=run.task, spec=run.spec)
-    what |= dict(needs=[need.id for need in run.needs], code=run.code, inputs=run.read)
+    what |= dict(needs=[need.id for need in run.needs], uses=list(run.uses), code=run.code, inputs=run.read)
     begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))
     how = dict(git=git_state(), environment=environment(box.device), started=begin)
     how |= dict(seconds=round(time.time() - started, 2), notes=box.notes)
