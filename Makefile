@@ -65,7 +65,7 @@ lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened the
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB)
 
 install-model: ## put the models that the full profile trained into the package
-	cp runs/full/20_train/cinn.safetensors runs/full/20_train/cinn.json cinn_nb/weights/
+	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
 	if [ -e runs/full/26_lattice/lattice.safetensors ]; then cp runs/full/26_lattice/lattice.safetensors runs/full/26_lattice/lattice.json cinn_nb/weights/; fi
 
 prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the notebooks, write README.md

@@ -37,7 +37,7 @@ ALL = [
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
-    "21_robustness": dict(needs=[], reads=MODELS, writes=TABLES, figures=["robustness", "code_gain", "where"]),
+    "21_robustness": dict(needs=["20_train"], reads=MODELS, writes=TABLES, figures=["robustness", "code_gain", "where"]),
     "22_codes":      dict(needs=[], reads=MODELS, writes=TABLES, figures=["codes"]),
     "22b_bursts":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["burstiness", "placement"]),
     "22c_engine":    dict(needs=[], reads=[], writes=TABLES, figures=["engine"]),

@@ -105,7 +105,7 @@ def code_behind(names: tuple[str, ...]) -> dict[str, str]:
     notebooks = sorted({name.partition(":")[0] for name in names if name[:2].isdigit()})
     return _code_behind(names, "".join(notebook_module(stem).__cinn_source__ for stem in notebooks))
 
-# %% ../nbs/14_experiment.ipynb #0a0f3721
+# %% ../nbs/14_experiment.ipynb #44012d08
 PACKAGE = Path(cinn_nb.__file__).parent  # the folder of the modules
 
 
@@ -126,12 +126,13 @@ def sha256_of_array(array: np.ndarray) -> str:
 
 
 def input_digest(name: str) -> str:
-    "The hash of an input: `split:NAME`, `model:NAME` of the package, or a file seen from the repository."
+    "The hash of an input: `split:NAME`, `model:NAME` (or its file), or a file seen from the repository."
     kind, _, rest = name.partition(":")
     if kind == "split":
         return split_digest(rest)
     if kind == "model":
-        return sha256_of(PACKAGE / "weights" / f"{rest}.safetensors")[:16]
+        file = Path(rest) if rest.endswith(".safetensors") else PACKAGE / "weights" / f"{rest}.safetensors"
+        return sha256_of(file)[:16]
     return sha256_of(repo_root() / name)[:16]
 
 # %% ../nbs/14_experiment.ipynb #d72eb6db
@@ -170,12 +171,14 @@ class Run:
         "Like `id`, but blind to code and inputs: what was asked, however it was answered."
         return _digest([self.task, self.spec, [need.question for need in self.needs]])
 
-# %% ../nbs/14_experiment.ipynb #a7a65c9a
+# %% ../nbs/14_experiment.ipynb #f68b5df4
 def evaluate(spec: Mapping[str, Any], box: "Box") -> list[dict[str, Any]]:
     "The task of an evaluation: all rows of one method x attacks x split x seed, crop by crop."
     options = dict(spec["method"])
     if str(options.get("model", "")).startswith("need:"):
         options["model"] = str(box.needs[int(options["model"][5:])] / "model.safetensors")
+    if "device" in inspect.signature(known_item(METHODS, "method", options["name"])).parameters:
+        options.setdefault("device", box.device)
     method = make_method(**options)
     attacks = [make_attack(**attack) for attack in spec["attacks"]]
     crops = crops_of(spec["split"], spec["crops"])

@@ -325,15 +325,17 @@ def trial_rows(
 
 # %% ../nbs/13c_methods.ipynb #0c50c644
 def spread(crops: Sequence[Crop], count: int | None) -> list[Crop]:
-    "`count` of the crops (None or more than there are: all), as many groups as possible, in their old order."
+    "`count` of the crops (None: all), of as many groups and modalities as possible, in their old order."
     if count is not None and count < 1:
         raise ValueError(f"count is {count}; it must be at least 1, or None for all")
-    seen: dict[str, int] = {}
-    turns = []
+    order: dict[str, dict[str, list[int]]] = {}  # modality -> group -> numbers of its crops
     for i, crop in enumerate(crops):
-        seen[crop.group] = seen.get(crop.group, 0) + 1
-        turns.append((seen[crop.group], i))
-    return [crops[i] for _, i in sorted(sorted(turns)[:count], key=lambda turn: turn[1])]
+        order.setdefault(crop.modality, {}).setdefault(crop.group, []).append(i)
+    turns = []  # (which crop of its group, which group of its modality, number): the smallest come first
+    for groups in order.values():
+        for g, numbers in enumerate(groups.values()):
+            turns += [(c, g, i) for c, i in enumerate(numbers)]
+    return [crops[i] for i in sorted(turn[2] for turn in sorted(turns)[:count])]
 
 
 def crops_of(split: str, count: int | None = None) -> list[Crop]:
