@@ -105,15 +105,19 @@ def code_behind(names: tuple[str, ...]) -> dict[str, str]:
     notebooks = sorted({name.partition(":")[0] for name in names if name[:2].isdigit()})
     return _code_behind(names, "".join(notebook_module(stem).__cinn_source__ for stem in notebooks))
 
-# %% ../nbs/14_experiment.ipynb #44012d08
+# %% ../nbs/14_experiment.ipynb #11a8e9fa
 PACKAGE = Path(cinn_nb.__file__).parent  # the folder of the modules
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1)
+def _embedded_digest() -> str:
+    return _digest([[c.name, c.y, c.x, sha256_of_array(c.image)] for c in embedded_crops()])
+
+
 def split_digest(split: str) -> str:
     "16 hexadecimal digits that change when an image of a split does; needs no data set."
     if split == "embedded":
-        return _digest([[c.name, c.y, c.x, sha256_of_array(c.image)] for c in embedded_crops()])
+        return _embedded_digest()
     if split.startswith("folder:"):
         return _digest([[f.as_posix(), sha256_of(f)] for f in folder_files(split.removeprefix("folder:"))])
     return _digest([[row.path, row.pixels_sha256] for row in registry() if row.split == split])
@@ -611,7 +615,7 @@ def run_elsewhere(runs: Sequence[Run], device: str = "cpu") -> subprocess.Popen:
     "Start one worker process on `runs`, needs included, and return it at once; see `grid` for the usual way."
     return _start_worker(in_order(runs), device)
 
-# %% ../nbs/14_experiment.ipynb #1a4752f4
+# %% ../nbs/14_experiment.ipynb #15ffcf0f
 def build_cinn(**settings: Any) -> CINN:
     "A `CINN` with these settings of `Config`."
     return CINN(Config(**settings))
@@ -622,6 +626,7 @@ def build_lattice(**settings: Any) -> LatticeCINN:
     return LatticeCINN(LatticeConfig(**settings))
 
 
+@lru_cache(maxsize=2)
 def training_images(data: str) -> tuple[list[np.ndarray], list[str] | None]:
     """Images to train on, and the kind of each (None: all alike).
 

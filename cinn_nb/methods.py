@@ -12,7 +12,7 @@ __all__ = ['METHODS', 'ATTACKS', 'CODES', 'Method', 'register_method', 'register
 import hashlib
 import inspect
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
 # %% ../nbs/13c_methods.ipynb #ef2c8c01
@@ -56,10 +56,12 @@ def _enter(table: dict, kind: str, name: str) -> Callable:
 
     def enter(item: Callable) -> Callable:
         here = table.get(name, item)
-        if (here.__module__, here.__qualname__) != (item.__module__, item.__qualname__):
+        homes = {here.__module__, item.__module__}
+        if here.__qualname__ != item.__qualname__ or len(homes - {"__main__"}) > 1:
             taken = f"the name {name!r} is taken by the {kind} {here.__module__}.{here.__qualname__}"
             raise ValueError(f"{taken}; choose another")
-        table[name] = item
+        if here.__module__ == "__main__" or item.__module__ != "__main__":
+            table[name] = item  # what a file holds stays, so that other processes find the same
         return item
 
     return enter
@@ -338,11 +340,16 @@ def spread(crops: Sequence[Crop], count: int | None) -> list[Crop]:
     return [crops[i] for i in sorted(turn[2] for turn in sorted(turns)[:count])]
 
 
+@lru_cache(maxsize=3)
+def _all_crops(split: str) -> tuple[Crop, ...]:
+    return tuple(embedded_crops() if split == "embedded" else test_crops(split))
+
+
 def crops_of(split: str, count: int | None = None) -> list[Crop]:
     """The 256x256 crops of a split, at most `count` of them, spread over its groups.
 
     `split`: embedded, a folder of your own (`folder:PATH`, see `folder_crops`), or train, val, dev or test,
     which need the data set (`CINN_DATA`). The sealed split is refused, see `load_split`."""
     if split.startswith("folder:"):
-        return spread(folder_crops(split.removeprefix("folder:")), count)
-    return spread(embedded_crops() if split == "embedded" else test_crops(split), count)
+        return spread(folder_crops(split.removeprefix("folder:")), count)  # not kept: a folder may change
+    return spread(_all_crops(split), count)
