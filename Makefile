@@ -66,7 +66,7 @@ lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened the
 
 install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
-	if [ -e runs/full/26_lattice/lattice.safetensors ]; then cp runs/full/26_lattice/lattice.safetensors runs/full/26_lattice/lattice.json cinn_nb/weights/; fi
+	if [ -e runs/full/26c_parts/lattice.safetensors ]; then cp runs/full/26c_parts/lattice.{safetensors,json} cinn_nb/weights/; fi
 
 prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the notebooks, write README.md
 	@$(BIN)/ruff format --quiet .

@@ -45,8 +45,8 @@ EXPERIMENTS = {
     "24_speed":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["speed"]),
     "25_ablation":   dict(needs=["24_speed"], reads=IMAGES, writes=TABLES, figures=["ablation"]),
     "26_lattice":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["lattice", "promise", "verified"]),
-    "26b_bounds":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),
-    "26c_parts":     dict(needs=[], reads=MODELS, writes=TABLES, figures=["parts"]),
+    "26b_bounds":    dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),
+    "26c_parts":     dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["parts"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }
