@@ -574,7 +574,7 @@ def describe(runs: Sequence[Run], workers: int = 1, device: str = "cpu") -> str:
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
-# %% ../nbs/14_experiment.ipynb #d545ddeb
+# %% ../nbs/14_experiment.ipynb #e82ac9c4
 @dataclass(frozen=True)
 class Results:
     "What a grid returns: the runs that are done, of `asked`."
@@ -607,8 +607,8 @@ class Results:
             changed = f"{shown(path)} is not the file that its run wrote"
             raise ValueError(f"{changed}; delete its folder and run again")
         frame = pd.read_csv(path, keep_default_na=True)
-        flags = [c for c in ("refused", "recovered", "wrong") if c in frame]
-        return frame.astype({c: "boolean" for c in flags})
+        flags = [c for c in ("refused", "recovered", "wrong") if c in frame and frame[c].dtype.kind in "bO"]
+        return frame.astype({c: "boolean" for c in flags})  # a column of counts stays as it is
 
 # %% ../nbs/14_experiment.ipynb #fb2f6769
 def run_elsewhere(runs: Sequence[Run], device: str = "cpu") -> subprocess.Popen:
