@@ -71,9 +71,7 @@ class TrainConfig:
     clip: float = 1.0  # bound of the gradient norm
     seed: int = 0
     modes: tuple[tuple[int, int], ...] = ()  # for a `LatticeCINN`: (coded bits, survive) of its steps in turn
-    wrong: int | None = (
-        None  # None: the loss counts bits; a number: messages with at most so many wrong bytes
-    )
+    wrong: int | None = None  # None: the loss counts bits; a number: messages with so many wrong bytes
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1:
