@@ -24,8 +24,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-# half of the test files, by the time that they take: they run beside the others
-MARKS := tests/test_marked.py tests/test_marked_twice.py tests/test_codes.py tests/test_reed_solomon.py
 .PHONY: help reproduce test lab install-model prepare clean says
 
 VENV := .venv
@@ -56,9 +54,7 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 	echo "3/4 notebooks: every one runs from top to bottom, two at a time"; \
 	nbdev_test --n_workers 2 --do_print --timing; \
 	echo "4/4 rules and commands, two processes side by side"; \
-	python -m pytest $(MARKS) -q -p no:cacheprovider > "$$tmp/marks.log" 2>&1 & marks=$$!; \
-	rest=0; python -m pytest tests -q -p no:cacheprovider --durations 3 $(MARKS:%=--ignore %) || rest=$$?; \
-	wait $$marks || rest=$$?; cat "$$tmp/marks.log"; exit $$rest
+	python -m pytest tests -n 2 --dist worksteal -q -p no:cacheprovider --durations 12
 
 lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened there too
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/nbs \
