@@ -48,7 +48,7 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 	if [ "$$before" != "$$after" ]; then \
 	  echo "make test: cinn_nb/ was not in step with nbs/. It has been exported anew and left so: look at 'git diff cinn_nb', commit it, run again." >&2; exit 1; fi
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; unset CINN_DATA; \
-	export TMPDIR="$$tmp" IPYTHONDIR="$$tmp/ipython" OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1; \
+	export TMPDIR="$$tmp" IPYTHONDIR="$$tmp/ipython" CINN_STORE="$$tmp/store" OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1; \
 	echo "2/4 rules of the code: ruff over notebooks and tests"; \
 	ruff check --quiet . ; ruff format --check --quiet . ; \
 	echo "3/4 notebooks: every one runs from top to bottom, two at a time"; \
