@@ -20,6 +20,7 @@ profiles/slurm/config.yaml first:
 Likewise `--executor kubernetes` and others. The nodes must see this folder and its environment.
 """
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def known(name):
     "Record of each run that can be named by now -> records of the runs that it needs."
     from cinn_nb.experiment import in_order, runs_of  # loads torch: only where each run is a job
 
-    record = "runs/store/{}/record.json".format
+    record = (os.environ.get("CINN_STORE", "runs/store") + "/{}/record.json").format
     return {record(run.id): [record(need.id) for need in run.needs] for run in in_order(runs_of(name, PROFILE))}
 
 

@@ -47,7 +47,9 @@ def cells(path: Path) -> list[dict]:
 
 def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
     "Run a command of this environment as a user would; the result holds exit status and text."
-    clean = {key: value for key, value in os.environ.items() if key not in ("CINN_DATA", "IN_TEST")}
+    clean = {
+        key: value for key, value in os.environ.items() if key not in ("CINN_DATA", "CINN_STORE", "IN_TEST")
+    }
     path = f"{BIN}{os.pathsep}{clean.get('PATH', '')}"
     return subprocess.run(
         [str(BIN / name), *map(str, args)],
