@@ -15,7 +15,6 @@ import functools
 import json
 import math
 import operator
-import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping
 
 from .core import repo_root
 from .provenance import code_of, read_json, sha256_of, shown, write_text
+from .study import check_parameters, store_of, value_of, variant_of
 
 # %% ../nbs/14c_claims.ipynb #be18dab9
 class ClaimError(ValueError):
@@ -576,11 +576,6 @@ def _inputs(read: Mapping[str, str], root: Path) -> list[str]:
     return lines
 
 
-def _store(root: Path) -> Path:
-    "The folder of all runs, as the engine of 14_experiment has it."
-    return Path(os.environ.get("CINN_STORE") or root / "runs" / "store")
-
-
 def _made_with(record: Mapping[str, Any]) -> str:
     "One line: commit, edits, day, seconds, machine."
     git, around = record.get("git") or {}, record.get("environment") or record
@@ -600,7 +595,7 @@ def run_records(experiment: str, root: str | Path | None = None) -> dict[str, di
 
 def _run_record(run: str, root: Path) -> dict[str, Any]:
     "The record of a run, wherever it lies; `{}` if nowhere."
-    path = _store(root) / run / "record.json"
+    path = store_of(root) / run / "record.json"
     if path.is_file():
         return read_json(path)
     for folder in sorted((root / "data" / "results").glob("*/runs.json")):
@@ -837,9 +832,6 @@ def variant_folder(
     pairs = [word.partition("=") for word in words.split(",")]
     if not all(name and equals for name, equals, _ in pairs):
         raise ClaimError(f"{words!r} is no name=value, such as seed=1")
-    from cinn_nb.study import _value as value_of
-    from cinn_nb.study import check_parameters, variant_of
-
     root = Path(root) if root else repo_root()
     notebook = root / "nbs" / f"{experiment}.ipynb"
     given = {name: value_of(text) for name, _, text in pairs}
@@ -856,7 +848,9 @@ def rows_of(folder: Path, root: Path) -> Any:
     "All rows per crop that the runs behind a result have in the store, as one frame."
     import pandas as pd
 
-    files = [_store(root) / run / "rows.csv" for run in read_json(folder / "provenance.json").get("runs", [])]
+    files = [
+        store_of(root) / run / "rows.csv" for run in read_json(folder / "provenance.json").get("runs", [])
+    ]
     frames = [pd.read_csv(file) for file in files if file.is_file()]
     frames = [frame for frame in frames if {"name", "group", "recovered"} <= set(frame)]
     if not frames:

@@ -211,7 +211,7 @@ class PromiseMethod:
         if found is None:
             raise NoWatermarkError("no promised mark is read")
         bits = np.unpackbits(np.frombuffer(found.payload, np.uint8))
-        return np.resize(bits, self.payload_bits) if len(bits) != self.payload_bits else bits
+        return np.resize(bits, self.payload_bits)  # a payload of another length is a wrong one
 
 # %% ../nbs/13c_methods.ipynb #4955e19a
 @dataclass(frozen=True)
@@ -315,13 +315,13 @@ def trial_rows(
     names = ("name", "y", "x", "modality", "group", "saturation")
     about = {key: getattr(crop, key) for key in names} | dict(trial=trial, seed=seed)
     empty = dict(psnr=None, recovered=None, wrong=None, raw_errors=None, raw_bits=None)
+    decibels = None if stego is None else round(float(psnr(crop.image, stego)), 4)
     rows = []
     for attack in attacks:
         row = dict(attack=attack.name, **dict(attack.options)) | about | dict(refused=stego is None)
         if stego is None:
             rows.append(row | empty)
         else:
-            decibels = round(float(psnr(crop.image, stego)), 4)
             rows.append(row | dict(psnr=decibels) | outcome(method, attack(stego, seed), payload))
     return rows
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['write_text', 'write_json', 'read_json', 'scrub', 'shown', 'sha256_of', 'git_state', 'versions', 'machine',
-           'environment', 'modules_of', 'fingerprint', 'code_of', 'hashes', 'provenance']
+           'environment', 'python_only', 'modules_of', 'fingerprint', 'code_of', 'hashes', 'provenance']
 
 # %% ../nbs/13_provenance.ipynb #f4810eb8
 import ast
@@ -204,7 +204,7 @@ def environment(device: Any = None) -> dict[str, Any]:
     }
 
 # %% ../nbs/13_provenance.ipynb #0849701d
-def _python_only(source: str) -> str:
+def python_only(source: str) -> str:
     "A source without lines that are IPython's own (`%magic`, `!command`)."
     return "\n".join(line for line in source.split("\n") if not line.startswith(("%", "!")))
 
@@ -212,7 +212,7 @@ def _python_only(source: str) -> str:
 def _code_cells(notebook: str | Path) -> list[str]:
     "The sources of a notebook's code cells, Python only."
     cells = read_json(notebook)["cells"]
-    return [_python_only("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    return [python_only("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
 
 
 def _lone_string(node: ast.AST) -> bool:
@@ -467,7 +467,7 @@ def _notebook_of(module: Any) -> tuple[str, str] | None:
     source = getattr(module, "__cinn_source__", None)
     if source is None and file.suffix != ".ipynb":
         return None
-    return file.stem, "\n".join(_code_cells(file)) if source is None else _python_only(source)
+    return file.stem, "\n".join(_code_cells(file)) if source is None else python_only(source)
 
 
 def _starts(thing: Any, texts: dict[str, str], seen: set[int]) -> Iterator[tuple[str, str]]:

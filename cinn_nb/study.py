@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PROFILES', 'OTHERS', 'Profile', 'profile_of', 'Parameter', 'ParameterError', 'parameters_of', 'check_parameters',
            'variant_of', 'BusyError', 'Place', 'Report', 'begin', 'out_dir', 'figures_dir', 'write_provenance',
-           'find_result', 'NotebookError', 'tidy', 'run_notebook', 'record_of_run', 'publish', 'readme_from_index',
-           'other_command', 'main']
+           'find_result', 'NotebookError', 'tidy', 'run_notebook', 'store_of', 'record_of_run', 'publish',
+           'readme_from_index', 'value_of', 'other_command', 'main']
 
 # %% ../nbs/13b_study.ipynb #a478c51f
 import ast
@@ -653,12 +653,16 @@ def _check_run(run: Path, root: Path) -> None:
             raise ValueError(f"{other} (its hash is not in provenance.json); run it again")
 
 # %% ../nbs/13b_study.ipynb #c0ffee03
+def store_of(root: str | Path | None = None) -> Path:
+    "The folder where runs are kept: `$CINN_STORE`, else `runs/store` of the checkout (or of `root`)."
+    return Path(os.environ.get("CINN_STORE") or Path(root or repo_root()) / "runs" / "store")
+
+
 def record_of_run(name: str, root: Path) -> dict[str, Any]:
     "The record of the run with the id `name`, from the store. `FileNotFoundError` if it is not there."
-    store = Path(os.environ.get("CINN_STORE") or root / "runs" / "store")
-    path = store / name / "record.json"
+    path = store_of(root) / name / "record.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no record of run {name} in {shown(store)}; compute the grid again")
+        raise FileNotFoundError(f"no record of run {name} in {shown(store_of(root))}; compute the grid again")
     return read_json(path)
 
 
@@ -758,7 +762,7 @@ def readme_from_index(index: str | Path | None = None) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 # %% ../nbs/13b_study.ipynb #ab1e5124
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     "A command-line value: a Python literal where it is one, `true`/`false`/`null` as in YAML, else text."
     words = {"true": True, "false": False, "null": None}
     if text.lower() in words:
@@ -826,7 +830,7 @@ def _run_command(notebook: Path, args: Any) -> None:
     for package in ("papermill", "filelock", "ipykernel"):
         _need(package)
     parameters = _read_parameters(args.file) if args.file else {}
-    parameters |= _once((name, _value(text)) for name, text in args.parameter)
+    parameters |= _once((name, value_of(text)) for name, text in args.parameter)
     check_parameters(notebook, parameters)
     print(f"{notebook.name}: runs with {parameters or 'its own parameters'}", flush=True)
     started = time.time()
