@@ -24,7 +24,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab install-model prepare clean says
+.PHONY: help reproduce test lab install-model prepare gpu-pack gpu-unpack clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -70,6 +70,19 @@ prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the not
 	@$(BIN)/python -c "from cinn_nb.claims import refresh; refresh()"
 	@$(BIN)/nbdev_clean
 	@$(BIN)/cinn-run --readme
+
+gpu-pack: $(INSTALLED) ## for a borrowed GPU machine without a network: put wheels, images (CINN_DATA) and commit into gpu/pack/
+	@rm -rf gpu/pack; mkdir -p gpu/pack/wheels
+	@$(PIP) download --no-deps --dest gpu/pack/wheels -c constraints.txt -r gpu/wheels.txt --only-binary :all: --python-version 3.12 \
+	  --implementation cp --abi cp312 --abi abi3 --abi none --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --platform any
+	@echo "$$(git rev-parse HEAD)$$(test -z "$$(git status --porcelain -- ':!figures' ':!data/results' ':!README.md')" || echo +)" > gpu/pack/commit
+	@$(BIN)/python -c "import os; from cinn_nb.elsewhere import pack_splits as p; os.environ.get('CINN_DATA') and p(['train', 'val', 'dev'], 'gpu/pack/images.zip')"
+	@echo "gpu/pack/ is $$(du -sh --apparent-size gpu/pack | cut -f1), the files under version control $$(git ls-files -z | xargs -0 cat | wc -c | numfmt --to=iec). On the machine: bash gpu/run.sh"
+
+gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder with results.tar.gz.*, default gpu/out)
+	@cat $(or $(FROM),gpu/out)/results.tar.gz.* > gpu/results.tar.gz
+	@$(BIN)/python -c "from cinn_nb.elsewhere import take_in; [print(run, what) for run, what in take_in('gpu/results.tar.gz', also='.').items()]"
+	@rm gpu/results.tar.gz
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
 	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis

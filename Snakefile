@@ -34,7 +34,7 @@ IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 MODELS = ["cinn_nb/weights", *IMAGES]
 ALL = [
     "20_train", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
-    "24_speed", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "29_jpeg",
+    "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "29_jpeg",
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
@@ -44,6 +44,7 @@ EXPERIMENTS = {
     "22c_engine":    dict(needs=["22_codes"], reads=[*MODELS, "nbs/22_codes.ipynb"], writes=TABLES, figures=["engine"]),
     "23_domain":     dict(needs=[], reads=IMAGES, writes=TABLES, figures=["domain"]),
     "24_speed":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["speed"]),
+    "24b_gpu":       dict(needs=["24_speed"], reads=[*MODELS, "nbs/24_speed.ipynb", "nbs/29_jpeg.ipynb"], writes=TABLES, figures=["gpu"]),
     "25_ablation":   dict(needs=["24_speed"], reads=IMAGES, writes=TABLES, figures=["ablation"]),
     "26_lattice":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["lattice", "promise", "verified"]),
     "26b_bounds":    dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),

@@ -38,7 +38,7 @@ from filelock import FileLock, Timeout
 
 # %% ../nbs/14_experiment.ipynb #131b4df6
 import cinn_nb
-from .core import atomic_path, in_test, pick_device, progress, repo_root, set_seed
+from .core import atomic_path, full_precision, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
 from .dataset import embedded_crops, embedded_images, folder_files, load_split
 from .dataset import pixels_sha256, registry
@@ -315,12 +315,12 @@ def do(run: Run, device: str = "cpu") -> bool:
         work = goal.with_suffix(".work")
         work.mkdir(exist_ok=True)
         box = Box(run.id, work, tuple(store() / need.id for need in run.needs), device)
-        with _one_thread(device):
+        with full_precision(), _one_thread(device):
             started = time.time()
             rows = list(find_task(run.task)(run.spec, box) or [])
-        if rows:
-            write_rows(rows, work / "rows.csv")
-        record = record_of(run, box, rows, started)
+            if rows:
+                write_rows(rows, work / "rows.csv")
+            record = record_of(run, box, rows, started)
         write_json(work / "record.json", record)
         _set_aside(goal)
         os.replace(work, goal)
@@ -643,8 +643,8 @@ def residual(net: torch.nn.Module, covers: torch.Tensor, bits: torch.Tensor) -> 
 def accuracy_at(net: torch.nn.Module, stego: torch.Tensor, bits: torch.Tensor, quality: int) -> float:
     "Share of raw bits that a network reads after one JPEG save, by the exact layer of 04b."
     where = next(net.parameters()).device
-    files = jpeg(stego.float(), quality)
-    soft = torch.cat([net.extract(part.to(where), bits.shape[1]).cpu() for part in files.split(8)])
+    files = (jpeg(part.to(where).float(), quality) for part in stego.split(8))
+    soft = torch.cat([net.extract(file, bits.shape[1]).cpu() for file in files])
     return 1 - float(bit_errors(bits, soft).mean())
 
 # %% ../nbs/14_experiment.ipynb #37a39514

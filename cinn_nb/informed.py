@@ -150,15 +150,15 @@ def whole_blocks(images: Tensor, h: int, w: int) -> Tensor:
 
 def carrier_values(images: Tensor, h: int, w: int) -> Tensor:
     "The carriers' coefficients (N, 4*h*w), gray levels, of float images (N, 1, H, W)."
-    x = (whole_blocks(images, h, w) - 128) @ torch.tensor(waves().T, dtype=images.dtype)
+    x = (whole_blocks(images, h, w) - 128) @ torch.tensor(waves().T, dtype=images.dtype, device=images.device)
     return x.transpose(1, 2).flatten(1)
 
 
 def read_places(values: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) from `carrier_values`."
     steps = torch.tensor(layout.steps, dtype=values.dtype)[torch.from_numpy(layout.wave)]
-    a = values[:, torch.from_numpy(layout.places)] / steps
-    return (soft_parity(a) * torch.from_numpy(layout.signs)).sum(-1)
+    a = values[:, torch.from_numpy(layout.places).to(values.device)] / steps.to(values.device)
+    return (soft_parity(a) * torch.from_numpy(layout.signs).to(values.device)).sum(-1)
 
 
 def soft_bits(images: Tensor, layout: Layout) -> Tensor:

@@ -134,7 +134,7 @@ def forward_dct(X: Tensor, A: np.ndarray | None = None) -> Tensor:
     """libjpeg's integer DCT of pixel blocks (..., 8, 8), float64 integers 0..255: 8 times the coefficients.
 
     `A` replaces the matrix `integer_dct()`, to see what depends on it."""
-    A = torch.as_tensor(integer_dct() if A is None else A, dtype=X.dtype)
+    A = torch.as_tensor(integer_dct() if A is None else A, dtype=X.dtype, device=X.device)
     return shift(A @ shift((X - 128) @ A.T, 11), 15)
 
 # %% ../nbs/04_jpeg.ipynb #ea78c309
@@ -158,7 +158,7 @@ def block_steps(quality: int | Tensor, table: np.ndarray = LUMA_TABLE) -> Tensor
 # %% ../nbs/04_jpeg.ipynb #37e0237e
 def inverse_dct(c: Tensor, A: np.ndarray | None = None) -> Tensor:
     "libjpeg's integer inverse DCT of dequantised blocks (..., 8, 8), level shift and clip: integers 0..255."
-    A = torch.as_tensor(integer_dct() if A is None else A, dtype=c.dtype)
+    A = torch.as_tensor(integer_dct() if A is None else A, dtype=c.dtype, device=c.device)
     return (shift(shift(A.T @ c, 11) @ A, 18) + 128).clamp(0, 255)
 
 
@@ -171,7 +171,7 @@ def code_plane(
     """Steps 1 to 4 on one plane: integers 0..255 (B, H, W) and steps (B, 8, 8) to the decoded plane.
 
     `quantise` is step 2, a function (C, T) -> k."""
-    T = T[:, None, None].to(plane.dtype)
+    T = T[:, None, None].to(plane)
     C = forward_dct(pad_to_blocks(plane), A)
     k = quantise(C, T)
     return crop_blocks(inverse_dct(k * T, A), *plane.shape[-2:])
@@ -198,7 +198,7 @@ def to_rgb(ycc: Tensor) -> Tensor:
 # %% ../nbs/04_jpeg.ipynb #3667b50d
 def alternate(even: int, odd: int, like: Tensor) -> Tensor:
     "`even`, `odd`, `even`, ... along the last dimension of `like`: (W,), its dtype."
-    columns = torch.arange(like.shape[-1])
+    columns = torch.arange(like.shape[-1], device=like.device)
     return torch.where(columns % 2 == 0, even, odd).to(like.dtype)
 
 

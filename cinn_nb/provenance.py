@@ -106,7 +106,10 @@ _CODE = [":!figures", ":!data/results", ":!README.md"]  # a run may change what 
 def git_state(root: str | Path | None = None) -> dict[str, Any]:
     """`commit` (40 hexadecimal digits) and `dirty` (uncommitted changes, but for results?).
 
-    Both `None` outside a git checkout."""
+    `CINN_COMMIT` is believed where it is set, on a machine that got the files without their history: a
+    commit, with `+` behind it if dirty. Both `None` outside a git checkout."""
+    if told := os.environ.get("CINN_COMMIT", ""):
+        return {"commit": told.rstrip("+"), "dirty": told.endswith("+")}
 
     def git(*args: str) -> str:
         return subprocess.run(
@@ -270,17 +273,27 @@ def modules_of(notebook: str | Path, package: str | Path | None = None) -> tuple
     return tuple(f"cinn_nb.{name}" for name in sorted(done))
 
 # %% ../nbs/13_provenance.ipynb #f1ba9d35
+def _tree_text(node: Any) -> str:
+    "A syntax tree as text, the same on every Python version: no positions, nothing that is empty."
+    if isinstance(node, list):
+        return f"[{', '.join(map(_tree_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+    return f"{type(node).__name__}({', '.join(f'{name}={_tree_text(value)}' for name, value in parts)})"
+
+
 @functools.lru_cache(maxsize=256)
 def _dumped(source: str) -> str:
     "The syntax tree of a source as text; kept, for nine notebooks use the same modules."
-    return ast.dump(_parse(source))
+    return _tree_text(_parse(source))
 
 
 def fingerprint(notebook: str | Path, package: str | Path | None = None) -> str:
     """SHA-256 over the code of a notebook and of all modules that it uses: 64 hexadecimal digits.
 
     Blind to prose, outputs, comments, layout and docstrings. Weights and data are inputs and are hashed as
-    files, not here. The syntax tree's text differs between Python versions: compare within one version."""
+    files, not here. The same on every Python version."""
     package = Path(package) if package else repo_root() / "cinn_nb"
     digest = hashlib.sha256()
     for source in _code_cells(notebook):
@@ -378,7 +391,7 @@ def _text(source: _Source, name: str) -> str:
     statements = source.statements(name)
     heads = {path.split(".")[0] for statement in statements for path in _used(statement)}
     leads = {f"{head} <- {goal}" for head in {name, *heads} for goal in source.imports.get(head, ())}
-    return "\n".join([*map(ast.unparse, statements), *sorted(leads)])
+    return "\n".join([*map(_tree_text, statements), *sorted(leads)])
 
 # %% ../nbs/13_provenance.ipynb #878f117a
 @functools.lru_cache(maxsize=256)

@@ -151,12 +151,16 @@ def _mode_of(state: State, attack: RandomJPEG, config: TrainConfig) -> _Mode:
     return _Mode(bits, dict(survive=survive), scale, own, key)
 
 # %% ../nbs/09_training.ipynb #0617ffdd
-def _descend(state: State, loss: Tensor, config: TrainConfig) -> None:
-    "Move the weights down the gradient of `loss`; skip and count the step when the gradient is not finite."
+def _gradient(state: State, loss: Tensor, config: TrainConfig) -> Tensor:
+    "Fill in the gradient of `loss`, clipped; its norm before that."
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
-    if not torch.isfinite(norm):
+    return torch.nn.utils.clip_grad_norm_(state.net.parameters(), config.clip)
+
+
+def _descend(state: State, norm: float, config: TrainConfig) -> None:
+    "Move the weights down their gradient; skip and count the step when its `norm` is not finite."
+    if not math.isfinite(norm):
         state.skipped += 1
         return
     for group in state.optimiser.param_groups:
@@ -164,13 +168,13 @@ def _descend(state: State, loss: Tensor, config: TrainConfig) -> None:
     state.optimiser.step()
 
 
-def _share_right(soft: Tensor, bits: Tensor, wrong: int | None) -> float:
-    "Share of right bits, or of messages with at most `wrong` wrong bytes; soft, bits (B, L)."
+def _share_right(soft: Tensor, bits: Tensor, wrong: int | None) -> Tensor:
+    "Share of right bits, or of messages with at most `wrong` wrong bytes: a scalar; soft, bits (B, L)."
     right = (soft > 0) == (bits > 0)
     if wrong is not None:
         wrong_bytes = (~right).view(len(right), -1, 8).any(-1).sum(-1)
         right = wrong_bytes <= wrong
-    return right.float().mean().item()
+    return right.float().mean()
 
 # %% ../nbs/09_training.ipynb #3385d2fc
 def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: TrainConfig) -> dict:
@@ -184,25 +188,28 @@ def training_step(state: State, covers: Tensor, attack: RandomJPEG, config: Trai
     soft = state.net.extract(mode.attack(stego, state.generator), mode.bits, **mode.options)
     message = message_loss(soft, bits) if config.wrong is None else decoding_loss(soft, bits, config.wrong)
     image = image_loss(stego, covers)
-    _descend(state, message + state.weight / mode.scale * image, config)
+    norm = _gradient(state, message + state.weight / mode.scale * image, config)
+    mse = (stego.detach() - covers).square().mean((1, 2, 3))
+    decibels = (10 * torch.log10(255**2 / (mse + 1e-9))).mean()
+    numbers = [message.detach(), decibels, _share_right(soft, bits, config.wrong), norm]
+    lost, decibels, accuracy, norm = torch.stack(numbers).tolist()  # a GPU is waited for here, and only here
+    _descend(state, norm, config)
 
-    accuracy = _share_right(soft, bits, config.wrong)
     if math.isfinite(accuracy):
         state.accuracy += 0.05 * (accuracy - state.accuracy)  # a running mean over about 20 steps
     state.weight = steer(state.weight, state.accuracy, config)
     if mode.key:
         state.by_mode[mode.key] = [state.weight, state.accuracy]
     state.step += 1
-    mse = (stego.detach() - covers).square().mean((1, 2, 3))
-    decibels = (10 * torch.log10(255**2 / (mse + 1e-9))).mean().item()
-    row = {"step": state.step, "message_loss": message.item(), "psnr": decibels, "accuracy": accuracy}
+    row = {"step": state.step, "message_loss": lost, "psnr": decibels, "accuracy": accuracy}
     return row | {"running": state.accuracy, "weight": state.weight, "skipped": state.skipped}
 
 # %% ../nbs/09_training.ipynb #1bbd469e
 def new_state(net: CINN | LatticeCINN, config: TrainConfig, device: torch.device | str = "cpu") -> State:
     "A fresh run: AdamW, a CPU generator seeded with `config.seed`."
     net = net.to(device).train()
-    optimiser = torch.optim.AdamW(net.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    fused = torch.device(device).type == "cuda" or None  # one kernel instead of hundreds; the CPU as it was
+    optimiser = torch.optim.AdamW(net.parameters(), config.lr, (0.9, 0.99), weight_decay=0.0, fused=fused)
     return State(net, optimiser, torch.Generator().manual_seed(config.seed), weight=config.weight)
 
 
@@ -323,7 +330,7 @@ def _draw_from(
 
     def draw() -> Tensor:
         crops = random_crops(images, config.batch, config.size, state.generator, flip=True, weights=weights)
-        return crops.float().to(device)
+        return crops.to(device).float()
 
     return draw
 

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Works on a borrowed GPU machine without a network, on what `make gpu-pack` has put into gpu/pack/.
+#
+#   bash gpu/run.sh MINUTES PROFILE TASK...      results: $OUT/results.tar.gz.* (default folder: gpu/out/)
+#   bash gpu/run.sh --dry                        the same, tiny, on what is installed here (quick profile)
+#
+# A TASK is NAME (execute the notebook by papermill, alone), or NAME:WORKERS (compute the runs of its grid, side by side).
+# Grids run together. When the minutes are over, everything stops; stopped trainings come home with their checkpoints,
+# and the next call on the same machine goes on from them.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+dry=""
+[ "${1:-}" = "--dry" ] && { dry=1; set -- 2 quick 24b_gpu 24_speed:2; }
+[ $# -ge 3 ] || { sed -n '2,10p' "$0" | cut -c3- >&2; exit 2; }
+end=$((SECONDS + 60 * $1)); profile=$2; shift 2
+left() { echo $((end > SECONDS ? end - SECONDS : 1)); }
+say() { echo "[$SECONDS s] $*"; }
+
+pack=gpu/pack; here=${CINN_GPU_FOLDER:-/tmp/cinn_gpu}; out=${OUT:-gpu/out}
+mkdir -p "$here" "$out"
+export CINN_STORE=$here/store OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
+[ -f $pack/commit ] && { CINN_COMMIT=$(cat $pack/commit); export CINN_COMMIT; }
+if compgen -G "$pack/wheels/*.whl" > /dev/null && [ -z "$dry" ]; then
+  export PYTHONPATH=$PYTHONPATH:$here/site JUPYTER_PATH=$here/site/share/jupyter IPYTHONDIR=$here/ip MPLCONFIGDIR=$here/mpl
+  [ -d "$here/site" ] || python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$here/site" $pack/wheels/*.whl || exit 1
+fi
+if [ -f $pack/images.zip ]; then
+  export CINN_DATA=$here/data
+  [ -f "$here/data/.whole" ] || { python3 -c 'import sys; from cinn_nb.elsewhere import unpack_splits as u; print(len(u(*sys.argv[1:])), "images")' $pack/images.zip "$here/data" && touch "$here/data/.whole"; } || exit 1
+fi
+say "ready: $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo 'no GPU'), $(nproc --all) cores"
+
+grids=()
+for task in "$@"; do
+  name=${task%:*}
+  if [ "$name" = "$task" ]; then
+    timeout "$(left)" python3 -c 'from cinn_nb.study import main; main()' "nbs/$name.ipynb" -p profile "$profile" > "$out/$name.log" 2>&1
+    say "$name: exit $?"; tail -n 3 "$out/$name.log"
+  else
+    timeout "$(left)" python3 -c 'from cinn_nb.study import main; main()' grid "$name" -p profile "$profile" --workers "${task#*:}" > "$out/$name.grid.log" 2>&1 &
+    grids+=($!)
+  fi
+done
+while [ ${#grids[@]} -gt 0 ] && kill -0 "${grids[@]}" 2>/dev/null || { [ ${#grids[@]} -gt 0 ] && jobs -rp | grep -q .; }; do
+  sleep 5; done_runs=$(ls -d "$CINN_STORE"/*/record.json 2>/dev/null | wc -l)
+  [ $((SECONDS % 30)) -lt 5 ] && say "$done_runs runs are done; $(nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader 2>/dev/null)"
+done
+[ ${#grids[@]} -gt 0 ] && { wait "${grids[@]}"; sleep 2; }
+for log in "$out"/*.grid.log; do [ -f "$log" ] && { echo "$log"; tail -n 2 "$log"; }; done
+rm -f "$out"/results.tar.gz.*
+python3 - "$here/results.tar.gz" "$profile" <<'PY' || exit 1
+import sys
+from pathlib import Path
+from cinn_nb.elsewhere import pack_runs
+
+path, profile = sys.argv[1:]
+print(len(pack_runs(path, {f"runs/{profile}": Path("runs", profile)}, unfinished=True)), "runs packed")
+PY
+split -b 15m -d "$here/results.tar.gz" "$out/results.tar.gz."
+say "results: $(du -ch "$out"/results.tar.gz.* | tail -1)"
