@@ -79,10 +79,11 @@ gpu-pack: $(INSTALLED) ## for a borrowed GPU machine without a network: put whee
 	@$(BIN)/python -c "import os; from cinn_nb.elsewhere import pack_splits as p; os.environ.get('CINN_DATA') and p(['train', 'val', 'dev'], 'gpu/pack/images.zip')"
 	@echo "gpu/pack/ is $$(du -sh --apparent-size gpu/pack | cut -f1), the files under version control $$(git ls-files -z | xargs -0 cat | wc -c | numfmt --to=iec). On the machine: bash gpu/run.sh"
 
-gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder with results.tar.gz.*, default gpu/out)
-	@cat $(or $(FROM),gpu/out)/results.tar.gz.* > gpu/results.tar.gz
-	@$(BIN)/python -c "from cinn_nb.elsewhere import take_in; [print(run, what) for run, what in take_in('gpu/results.tar.gz', also='.').items()]"
-	@rm gpu/results.tar.gz
+gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder, default gpu/out)
+	@for kind in results stopped; do ls $(or $(FROM),gpu/out)/$$kind.tar.gz.* > /dev/null 2>&1 || continue; \
+	  cat $(or $(FROM),gpu/out)/$$kind.tar.gz.* > gpu/results.tar.gz; \
+	  $(BIN)/python -c "from cinn_nb.elsewhere import take_in; [print(run, what) for run, what in take_in('gpu/results.tar.gz', also='.').items()]"; \
+	  rm gpu/results.tar.gz; done
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
 	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis

@@ -97,21 +97,25 @@ def _why_not(folder: Path) -> str:
     return f"{', '.join(wrong[:3])}: not what its run wrote" if wrong else ""
 
 
-def _folders(unfinished: bool) -> list[Path]:
-    "Folders of the store that travel: finished runs, and if asked those that were stopped."
+def _folders(stopped: bool) -> list[Path]:
+    "Folders of the store that travel: those of finished runs, or those of trainings that were stopped."
     found = sorted(p for p in store().iterdir() if p.is_dir())
-    stopped = [p for p in found if p.suffix == ".work" and unfinished]
-    return [p for p in found if not p.suffix and (p / "record.json").is_file()] + stopped
+    if stopped:
+        return [p for p in found if p.suffix == ".work" and (p / "checkpoint.safetensors").is_file()]
+    return [p for p in found if not p.suffix and (p / "record.json").is_file()]
 
 # %% ../nbs/14d_elsewhere.ipynb #e72a7271
 def pack_runs(
-    path: str | Path, also: Mapping[str, Path] | None = None, unfinished: bool = False
+    path: str | Path,
+    also: Mapping[str, Path] | None = None,
+    sent: Iterable[str] = (),
+    stopped: bool = False,
 ) -> list[str]:
-    """Write all finished runs of the store into a .tar.gz; return their ids.
+    """Write the finished runs of the store, but those `sent` before, into a .tar.gz; return their names.
 
     `also`: more to take along, name in the archive to a file or folder, such as executed notebooks.
-    `unfinished`: stopped trainings too, with their checkpoints."""
-    folders = _folders(unfinished)
+    `stopped`: instead of them the trainings that were stopped, with their checkpoints."""
+    folders = [folder for folder in _folders(stopped) if folder.name not in set(sent)]
     with atomic_path(path) as aside, tarfile.open(aside, "w:gz", compresslevel=3) as archive:
         for folder in folders:
             archive.add(folder, f"store/{folder.name}")

@@ -5,13 +5,13 @@
 #   bash gpu/run.sh --dry                        the same, tiny, on what is installed here (quick profile)
 #
 # A TASK is NAME (execute the notebook by papermill, alone), or NAME:WORKERS (compute the runs of its grid, side by side).
-# Grids run together. When the minutes are over, everything stops; stopped trainings come home with their checkpoints,
-# and the next call on the same machine goes on from them.
+# Grids run together. When the minutes are over, everything stops; the next call on the same machine goes on from there and
+# sends only what is new. With STOPPED=1 stopped trainings come home too, with their checkpoints.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 dry=""
 [ "${1:-}" = "--dry" ] && { dry=1; set -- 2 quick 24b_gpu 24_speed:2; }
-[ $# -ge 3 ] || { sed -n '2,10p' "$0" | cut -c3- >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,11p' "$0" | cut -c3- >&2; exit 2; }
 end=$((SECONDS + 60 * $1)); profile=$2; shift 2
 left() { echo $((end > SECONDS ? end - SECONDS : 1)); }
 say() { echo "[$SECONDS s] $*"; }
@@ -48,14 +48,19 @@ while [ ${#grids[@]} -gt 0 ] && kill -0 "${grids[@]}" 2>/dev/null || { [ ${#grid
 done
 [ ${#grids[@]} -gt 0 ] && { wait "${grids[@]}"; sleep 2; }
 for log in "$out"/*.grid.log; do [ -f "$log" ] && { echo "$log"; tail -n 2 "$log"; }; done
-rm -f "$out"/results.tar.gz.*
-python3 - "$here/results.tar.gz" "$profile" <<'PY' || exit 1
+rm -f "$out"/{results,stopped}.tar.gz.*; touch "$here/sent"
+python3 - "$here" "$profile" <<'PY' || exit 1
 import sys
 from pathlib import Path
 from cinn_nb.elsewhere import pack_runs
 
-path, profile = sys.argv[1:]
-print(len(pack_runs(path, {f"runs/{profile}": Path("runs", profile)}, unfinished=True)), "runs packed")
+here, profile = Path(sys.argv[1]), sys.argv[2]
+before = (here / "sent").read_text().split()
+done = pack_runs(here / "results.tar.gz", {f"runs/{profile}": Path("runs", profile)}, before)
+stopped = pack_runs(here / "stopped.tar.gz", stopped=True)
+(here / "sent").write_text("\n".join([*before, *done]))
+print(f"{len(done)} runs packed, {len(before)} sent before; {len(stopped)} stopped")
 PY
 split -b 15m -d "$here/results.tar.gz" "$out/results.tar.gz."
-say "results: $(du -ch "$out"/results.tar.gz.* | tail -1)"
+[ -n "${STOPPED:-}" ] && split -b 15m -d "$here/stopped.tar.gz" "$out/stopped.tar.gz."
+say "results: $(du -ch "$out"/*.tar.gz.* | tail -1)"
