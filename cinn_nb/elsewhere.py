@@ -20,7 +20,7 @@ from .core import atomic_path, progress
 from .dataset import SEALED, data_dir, load_split, pixels_sha256, registry
 from .experiment import store
 from .images import read_image, write_image
-from .provenance import read_json, sha256_of
+from .provenance import environment, read_json, sha256_of, write_json
 
 # %% ../nbs/14d_elsewhere.ipynb #12d9cd48
 def write_pack(images: Mapping[str, np.ndarray], path: str | Path, effort: int = 6) -> Path:
@@ -116,6 +116,9 @@ def pack_runs(
     `also`: more to take along, name in the archive to a file or folder, such as executed notebooks.
     `stopped`: instead of them the trainings that were stopped, with their checkpoints."""
     folders = [folder for folder in _folders(stopped) if folder.name not in set(sent)]
+    for folder in folders if stopped else []:
+        if not (folder / "origin.json").exists():
+            write_json(folder / "origin.json", environment())
     with atomic_path(path) as aside, tarfile.open(aside, "w:gz", compresslevel=3) as archive:
         for folder in folders:
             archive.add(folder, f"store/{folder.name}")

@@ -320,6 +320,7 @@ def do(run: Run, device: str = "cpu") -> bool:
             rows = list(find_task(run.task)(run.spec, box) or [])
             if rows:
                 write_rows(rows, work / "rows.csv")
+            _note_origin(box)
             record = record_of(run, box, rows, started)
         write_json(work / "record.json", record)
         _set_aside(goal)
@@ -337,6 +338,14 @@ def _one_thread(device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _note_origin(box: Box) -> None:
+    "Where a training that was stopped on another machine began: from `origin.json` into the record's notes."
+    origin = box.folder / "origin.json"
+    if origin.is_file():
+        box.notes["began_on"] = read_json(origin)
+        origin.unlink()
 
 
 def _set_aside(folder: Path) -> None:
