@@ -495,7 +495,8 @@ def grid(
 
 # %% ../nbs/14_experiment.ipynb #183c3f02
 def _workers(device: str) -> int:
-    return 1 if device.startswith("cuda") else os.cpu_count() or 1
+    "One on a GPU, and one in a test, where other notebooks keep the other cores busy."
+    return 1 if device.startswith("cuda") or in_test() else os.cpu_count() or 1
 
 
 def _compute(missing: list[Run], workers: int, device: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,3 +99,23 @@ def test_the_command_says_what_would_run():
     assert "4 runs: 0 there, 4 to run" in done.stdout
     wrong = command("cinn-run", "grid", "24_speed", "-p", "steps", -3)
     assert wrong.returncode == 2 and "steps is -3" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_gpu_dry_run(tmp_path):
+    "What is called on a borrowed machine, tiny, on a CPU: a notebook, a grid, an archive that comes home."
+    tree, home = tmp_path / "tree", tmp_path / "home"
+    for name in ("nbs", "cinn_nb", "gpu"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("pack", "out", "__pycache__"))
+    (tree / "data").mkdir()
+    for name in ("settings.ini", "data/registry.csv"):
+        shutil.copy(ROOT / name, tree / name)
+    places = dict(OUT=str(tmp_path / "out"), CINN_GPU_FOLDER=str(tmp_path / "there"), PYTHONPATH=str(tree))
+    done = command("/bin/bash", tree / "gpu" / "run.sh", "--dry", cwd=tree, **places)
+    assert done.returncode == 0 and "24b_gpu: exit 0" in done.stdout, done.stdout + done.stderr
+    archive = tmp_path / "results.tar.gz"
+    archive.write_bytes(b"".join(p.read_bytes() for p in sorted((tmp_path / "out").glob("results.tar.gz.*"))))
+    code = "import sys; from cinn_nb.elsewhere import take_in; print(take_in(sys.argv[1], also=sys.argv[2]))"
+    taken = command("python", "-c", code, archive, tmp_path, CINN_STORE=str(home))
+    assert taken.returncode == 0 and "refused" not in taken.stdout, taken.stdout + taken.stderr
+    assert len(list(home.glob("*/record.json"))) == taken.stdout.count("new") >= 13
+    assert (tmp_path / "runs" / "quick" / "24b_gpu" / "24b_gpu.ipynb").is_file()
