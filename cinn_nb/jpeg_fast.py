@@ -366,7 +366,7 @@ def _exact_float(x: Tensor) -> torch.dtype:
     precision, tf32 = torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32
     return _FLOATS[0] if _float32_is_exact(x.device, precision, tf32) else _FLOATS[1]
 
-
+# %% ../nbs/04b_jpeg_fast.ipynb #c0104bff
 def _colour(
     x: Tensor, luma: Tensor, chroma: Tensor, subsampling: str, surrogate: str, out: Tensor | None
 ) -> Tensor:

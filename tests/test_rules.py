@@ -100,20 +100,6 @@ def test_next_leads_to_the_next_notebook(nb):
     assert found[-1:] == [follower.name], f"the link behind 'Next:' must lead to {follower.name}"
 
 
-@pytest.mark.parametrize("nb", METHOD, ids=name)
-def test_box_at_the_top(nb):
-    "What you will learn, what you need, minutes to read, seconds to run, core or bonus."
-    top = "\n".join(text for _, text in sources(nb, "markdown")[:3])
-    wanted = {
-        "You will learn": r"you will learn",
-        "You need": r"you need",
-        "minutes to read": r"\bmin(utes?)?\b",
-        "seconds to run": r"\b\d+ (s|seconds?)\b|seconds? to run",
-        "core or bonus": r"\bcore\b|\bbonus\b",
-    }
-    assert [what for what, pattern in wanted.items() if not re.search(pattern, top, re.IGNORECASE)] == []
-
-
 @pytest.mark.parametrize("nb", notebooks(), ids=name)
 def test_words_and_lines_that_must_not_stand_in_a_notebook(nb):
     found = []
@@ -179,3 +165,17 @@ def bare(function: ast.FunctionDef) -> list[str]:
 def test_the_rule_for_annotations_finds_what_it_should():
     tree = ast.parse("def f(a, *b: int, c: str = '') -> int: ...\ndef _g(a): ...\ndef __len__(self): ...")
     assert [bare(function) for function in tree.body] == [["f(a)"], [], ["__len__() -> ?"]]
+
+
+@pytest.mark.parametrize("nb", METHOD, ids=name)
+def test_every_method_notebook_opens_alike(nb):
+    "What you learn, what you need, how long, and the path; the same path as in the front page's table."
+    opening = "\n".join(source for _, source in sources(nb, "markdown")[:6])
+    found = re.findall(r"^> - \*\*(You will learn|You need|Time|Path)\*\* (.+)$", opening, re.MULTILINE)
+    assert [label for label, _ in found] == ["You will learn", "You need", "Time", "Path"]
+    assert re.match(r"about \d+ minutes to read; runs in about \d+ s on a CPU", dict(found)["Time"])
+    row = re.search(
+        rf"\| (\w+) \| \[{nb.stem}\]",
+        "\n".join(s for _, s in sources(ROOT / "nbs" / "index.ipynb", "markdown")),
+    )
+    assert row and dict(found)["Path"].startswith(row[1])
