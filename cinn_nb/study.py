@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'OTHERS', 'Profile', 'profile_of', 'Parameter', 'ParameterError', 'parameters_of', 'check_parameters',
-           'variant_of', 'BusyError', 'Place', 'Report', 'begin', 'out_dir', 'figures_dir', 'write_provenance',
-           'find_result', 'NotebookError', 'tidy', 'run_notebook', 'store_of', 'record_of_run', 'publish',
-           'readme_from_index', 'value_of', 'other_command', 'main']
+           'variant_of', 'BusyError', 'Place', 'Report', 'begin', 'find_result', 'NotebookError', 'tidy',
+           'run_notebook', 'store_of', 'record_of_run', 'publish', 'readme_from_index', 'value_of', 'other_command',
+           'main']
 
 # %% ../nbs/13b_study.ipynb #a478c51f
 import ast
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping
 from .core import atomic_path, in_test, repo_root
-from .provenance import code_of, environment, fingerprint, git_state, hashes, provenance
+from .provenance import code_of, environment, fingerprint, git_state, hashes
 from .provenance import read_json, scrub, sha256_of, shown, write_json, write_text
 
 # %% ../nbs/13b_study.ipynb #f2721161
@@ -408,53 +408,6 @@ def begin(experiment: str, values: Mapping[str, Any]) -> Report:
         _unseal(folder)
     figures, code = _figures_of(profile, variant, folder), told.get("fingerprint") or fingerprint(notebook)
     return Report(experiment, profile, parameters, variant, folder, figures, code, notebook)
-
-# %% ../nbs/13b_study.ipynb #25238f2f
-_LATEST: dict[str, tuple[str, Path]] = {}  # profile -> variant and folder that out_dir gave last
-
-
-def out_dir(experiment: str, profile: str = "quick") -> Path:
-    """The folder that this run of `experiment` writes to, made if missing and locked for this process.
-
-    `runs/<profile>/<experiment>/` for the study's own run, else with `@` and what differs; a temporary folder
-    under a test. Raises `ValueError` for an unknown profile or a name that is no file name, and
-    `BusyError`."""
-    told = _told(experiment)
-    folder, variant = _claim(experiment, profile, told["variant"] if told else "trial")
-    if not variant:
-        _unseal(folder)
-    _LATEST[profile] = variant, folder
-    return folder
-
-
-def figures_dir(profile: str = "quick") -> Path:
-    "The folder for figures of the run whose folder `out_dir` gave last; without one, a folder for trials."
-    if profile not in _LATEST:
-        return _folder("runs", profile_of(profile).name, "@trial")
-    return _figures_of(profile, *_LATEST[profile])
-
-# %% ../nbs/13b_study.ipynb #bcd4bde8
-def write_provenance(
-    out: str | Path,
-    parameters: Mapping[str, Any],
-    inputs: Iterable[str | Path] = (),
-    outputs: Iterable[str | Path] = (),
-    started: float | None = None,
-    **more: Any,
-) -> Path:
-    """Write `provenance(...)` to `provenance.json` in the folder `out` and return its path.
-
-    `experiment` is the folder's name unless given. The study's own run gets its seal."""
-    name, _, variant = Path(out).name.partition("@")
-    experiment = more.setdefault("experiment", None if in_test() else name)
-    told = _told(experiment or "")
-    record = {"variant": variant, "given": told.get("parameters"), **more}
-    path = write_json(
-        Path(out) / "provenance.json", provenance(parameters, inputs, outputs, started, **record)
-    )
-    if told and not variant and Path(out).parent.parent.name == "runs":
-        _seal(Path(out), told["fingerprint"])
-    return path
 
 # %% ../nbs/13b_study.ipynb #0e682bfe
 def find_result(experiment: str, profile: str = "quick", name: str = "metrics.csv") -> Path:
