@@ -15,6 +15,7 @@ dry=""
 end=$((SECONDS + 60 * $1)); profile=$2; shift 2
 left() { echo $((end > SECONDS ? end - SECONDS : 1)); }
 say() { echo "[$SECONDS s] $*"; }
+cinn_run=(python3 -c 'from cinn_nb.study import main; main()')
 
 pack=gpu/pack; here=${CINN_GPU_FOLDER:-/tmp/cinn_gpu}; out=${OUT:-gpu/out}
 mkdir -p "$here" "$out"
@@ -31,25 +32,23 @@ if [ -f $pack/images.zip ]; then
 fi
 say "ready: $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo 'no GPU'), $(nproc --all) cores"
 
-grids=()
 for task in "$@"; do
   name=${task%:*}
   if [ "$name" = "$task" ]; then
-    timeout "$(left)" python3 -c 'from cinn_nb.study import main; main()' "nbs/$name.ipynb" -p profile "$profile" > "$out/$name.log" 2>&1
+    timeout "$(left)" "${cinn_run[@]}" "nbs/$name.ipynb" -p profile "$profile" > "$out/$name.log" 2>&1
     say "$name: exit $?"; tail -n 3 "$out/$name.log"
   else
-    timeout "$(left)" python3 -c 'from cinn_nb.study import main; main()' grid "$name" -p profile "$profile" --workers "${task#*:}" > "$out/$name.grid.log" 2>&1 &
-    grids+=($!)
+    timeout "$(left)" "${cinn_run[@]}" grid "$name" -p profile "$profile" --workers "${task#*:}" > "$out/$name.grid.log" 2>&1 &
   fi
 done
-while [ ${#grids[@]} -gt 0 ] && kill -0 "${grids[@]}" 2>/dev/null || { [ ${#grids[@]} -gt 0 ] && jobs -rp | grep -q .; }; do
+while jobs -rp | grep -q .; do
   sleep 5; done_runs=$(ls -d "$CINN_STORE"/*/record.json 2>/dev/null | wc -l)
   [ $((SECONDS % 30)) -lt 5 ] && say "$done_runs runs are done; $(nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader 2>/dev/null)"
 done
-[ ${#grids[@]} -gt 0 ] && { wait "${grids[@]}"; sleep 2; }
+wait; sleep 2  # workers see within a second that their grid has ended
 for log in "$out"/*.grid.log; do [ -f "$log" ] && { echo "$log"; tail -n 2 "$log"; }; done
 rm -f "$out"/{results,stopped}.tar.gz.*; touch "$here/sent"
-python3 - "$here" "$profile" <<'PY' || exit 1
+python3 - "$here" "$profile" ${STOPPED:+stopped} <<'PY' || exit 1
 import sys
 from pathlib import Path
 from cinn_nb.elsewhere import pack_runs
@@ -57,9 +56,10 @@ from cinn_nb.elsewhere import pack_runs
 here, profile = Path(sys.argv[1]), sys.argv[2]
 before = (here / "sent").read_text().split()
 done = pack_runs(here / "results.tar.gz", {f"runs/{profile}": Path("runs", profile)}, before)
-stopped = pack_runs(here / "stopped.tar.gz", stopped=True)
 (here / "sent").write_text("\n".join([*before, *done]))
-print(f"{len(done)} runs packed, {len(before)} sent before; {len(stopped)} stopped")
+print(f"{len(done)} runs packed, {len(before)} sent before")
+if len(sys.argv) > 3:
+    print(len(pack_runs(here / "stopped.tar.gz", stopped=True)), "stopped trainings packed")
 PY
 split -b 15m -d "$here/results.tar.gz" "$out/results.tar.gz."
 [ -n "${STOPPED:-}" ] && split -b 15m -d "$here/stopped.tar.gz" "$out/stopped.tar.gz."
