@@ -4,14 +4,15 @@
 #   bash gpu/run.sh MINUTES PROFILE TASK...      results: $OUT/results.tar.gz.* (default folder: gpu/out/)
 #   bash gpu/run.sh --dry                        the same, tiny, on what is installed here (quick profile)
 #
-# A TASK is NAME (execute the notebook by papermill, alone), or NAME:WORKERS (compute the runs of its grid, side by side).
+# A TASK is NAME (execute the notebook by papermill, alone), or NAME:WORKERS (compute the runs of its grid, side by side),
+# or NAME:WORKERS:ID,ID... (only these runs). Runs that `make gpu-pack RUNS="ID ID"` sent along are there from the start.
 # Grids run together. When the minutes are over, everything stops; the next call on the same machine goes on from there and
 # sends only what is new. With STOPPED=1 stopped trainings come home too, with their checkpoints.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 dry=""
 [ "${1:-}" = "--dry" ] && { dry=1; set -- 2 quick 24b_gpu 24_speed:2; }
-[ $# -ge 3 ] || { sed -n '2,11p' "$0" | cut -c3- >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,12p' "$0" | cut -c3- >&2; exit 2; }
 end=$((SECONDS + 60 * $1)); profile=$2; shift 2
 left() { echo $((end > SECONDS ? end - SECONDS : 1)); }
 say() { echo "[$SECONDS s] $*"; }
@@ -30,15 +31,18 @@ if [ -f $pack/images.zip ]; then
   export CINN_DATA=$here/data
   [ -f "$here/data/.whole" ] || { python3 -c 'import sys; from cinn_nb.elsewhere import unpack_splits as u; print(len(u(*sys.argv[1:])), "images")' $pack/images.zip "$here/data" && touch "$here/data/.whole"; } || exit 1
 fi
+if [ -f $pack/runs.tar.gz ] && [ ! -f "$here/sent" ]; then
+  python3 -c 'from cinn_nb.elsewhere import take_in as t; r = t("gpu/pack/runs.tar.gz"); print(*r, sep="\n")' > "$here/sent" || exit 1
+fi
 say "ready: $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo 'no GPU'), $(nproc --all) cores"
 
 for task in "$@"; do
-  name=${task%:*}
+  IFS=: read -r name workers ids <<< "$task"
   if [ "$name" = "$task" ]; then
     timeout "$(left)" "${cinn_run[@]}" "nbs/$name.ipynb" -p profile "$profile" > "$out/$name.log" 2>&1
     say "$name: exit $?"; tail -n 3 "$out/$name.log"
   else
-    timeout "$(left)" "${cinn_run[@]}" grid "$name" -p profile "$profile" --workers "${task#*:}" > "$out/$name.grid.log" 2>&1 &
+    timeout "$(left)" "${cinn_run[@]}" grid "$name" -p profile "$profile" --workers "$workers" ${ids:+--only ${ids//,/ }} > "$out/$name.grid.log" 2>&1 &
   fi
 done
 while jobs -rp | grep -q .; do
