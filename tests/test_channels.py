@@ -1,11 +1,11 @@
-"""The stand-ins against other people's coders, where a machine has them; the committed shares must come out again."""
+"""Stand-ins against other people's coders, where a machine has them: the committed shares come out again."""
 
 import csv
 
 import numpy as np
 import pytest
 
-from cinn_nb.channels import CODERS, COMPARED, Channel, MissingCoder, Save, coder_version, compare_side, members
+from cinn_nb.channels import CODERS, COMPARED, MissingCoder, Save, coder_version, compare_side, members
 from cinn_nb.dataset import embedded_images
 from conftest import ROOT
 
@@ -16,7 +16,12 @@ with open(ROOT / "data" / "channels.csv", newline="") as listing:
 def crops() -> list[np.ndarray]:
     "Three small ones, one of them of an odd size."
     images = embedded_images()
-    return [images["us_sector"][:128, 300:428], images["ct_head"][200:328, 200:328], images["mr_small"][:57, :61]]
+    cut = (
+        images["us_sector"][:128, 300:428],
+        images["ct_head"][200:328, 200:328],
+        images["mr_small"][:57, :61],
+    )
+    return [np.ascontiguousarray(image) for image in cut]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['side']}-{row['coder'].replace(' ', '-')}")
@@ -26,9 +31,8 @@ def test_a_committed_share_comes_out_again(row):
     if not coder_version(library):
         pytest.skip(f"{library} is not on this machine")
     assert COMPARED[row["coder"]] == row["stand_in"]
-    images = [np.ascontiguousarray(image) for image in crops()]
-    found = compare_side(row["side"], row["coder"], images, (50, 75, 90))
-    assert found["samples"] == 3 * sum(image.size for image in images)
+    found = compare_side(row["side"], row["coder"], crops(), (50, 75, 90))
+    assert found["samples"] == 3 * sum(image.size for image in crops())
     if row["equal"] == row["samples"]:
         assert found["equal"] == found["samples"] and found["largest"] == 0
     else:
@@ -48,11 +52,11 @@ def test_what_is_missing_is_named():
 
 @pytest.mark.parametrize("which", ["known", "held-out"])
 def test_members_run_and_keep_the_image_alike(which):
-    "A few members of each kind, on the coders that are here: same shape, and an image that is still the same one."
+    "Two members of each kind, on the coders that are here: same shape, and still the same image."
     image = np.ascontiguousarray(embedded_images()["mr_abdomen"][:128, 100:228])
     for channel in members("shared", 50, which, count=2):
         if not channel.missing():
             after = channel(image)
             assert after.shape == image.shape and after.dtype == np.uint8, channel.name
             assert np.abs(after.astype(float) - image).mean() < 16, channel.name
-    assert isinstance(members("turbo")[0], Channel) and members("turbo")[0].steps == (Save(50),)
+    assert members("turbo")[0].steps == (Save(50),)
