@@ -16,7 +16,7 @@ extras = {
     for key, value in cfg.items()
     if key.endswith("_requirements")
 }
-extras["all"] = sorted({need for name, needs in extras.items() if name != "rivals" for need in needs})
+extras["all"] = sorted({*extras["study"], *extras["dev"]})
 
 setup(
     name=cfg["lib_name"],
