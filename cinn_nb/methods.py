@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'ATTACKS', 'CODES', 'Method', 'register_method', 'register_attack', 'known_item', 'make_method',
            'SoftMethod', 'network_embed', 'network_soft', 'register_code', 'make_code', 'NetworkMethod',
            'PromiseMethod', 'Attack', 'make_attack', 'attack_none', 'attack_jpeg', 'attack_noise', 'jpegs',
-           'trial_bits', 'outcome', 'trial_rows', 'spread', 'crops_of']
+           'attack_channel', 'channel_attacks', 'trial_bits', 'outcome', 'trial_rows', 'spread', 'crops_of']
 
 # %% ../nbs/13c_methods.ipynb #01b50ce5
 import hashlib
@@ -19,7 +19,8 @@ from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 import numpy as np
 import torch
 
-# %% ../nbs/13c_methods.ipynb #fa4d090b
+# %% ../nbs/13c_methods.ipynb #6edbfbed
+from .channels import Channel, members
 from .codes import Code, make_codes
 from .dataset import Crop, embedded_crops, folder_crops, test_crops
 from .dct import psnr
@@ -266,6 +267,35 @@ def attack_noise(image: np.ndarray, deviation: float, seed: int) -> np.ndarray:
 def jpegs(qualities: Iterable[int]) -> list[Attack]:
     "The family of one JPEG save at each of `qualities`."
     return [make_attack("jpeg", quality=int(q)) for q in qualities]
+
+# %% ../nbs/13c_methods.ipynb #366dce0d
+@lru_cache(maxsize=16)
+def _members(family: str, quality: int, which: str, carriers: int) -> dict[str, Channel]:
+    "The members of a family by name."
+    found = members(family, quality, which, carriers=range(1, carriers + 1))
+    return {channel.name: channel for channel in found}
+
+
+@register_attack("channel")
+def attack_channel(
+    image: np.ndarray, channel: str, family: str = "shared", quality: int = 50, which: str = "held-out",
+    carriers: int = 16,
+) -> np.ndarray:  # fmt: skip
+    """A member of a family of channels, by name; a table counts as no coarser by its `carriers` lowest ones.
+
+    Raises `MissingCoder` where this machine lacks a coder, `ValueError` for a name that the family has not."""
+    return known_item(_members(family, quality, which, carriers), "channel", channel)(image)
+
+
+def channel_attacks(
+    family: str = "shared", quality: int = 50, which: str = "held-out", carriers: int = 16,
+    count: int | None = None, seed: int = 0,
+) -> tuple[list[Attack], list[str]]:  # fmt: skip
+    "Members of a family as attacks, at most `count` of each kind; and the names of those that cannot run here."
+    chosen = members(family, quality, which, count, seed, range(1, carriers + 1))
+    same = dict(family=family, quality=quality, which=which, carriers=carriers)
+    here = [make_attack("channel", channel=one.name, **same) for one in chosen if not one.missing()]
+    return here, [one.name for one in chosen if one.missing()]
 
 # %% ../nbs/13c_methods.ipynb #1688474b
 def trial_bits(count: int, crop: Crop, trial: int = 0, seed: int = 0) -> np.ndarray:
