@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TABLES', 'CARRIERS', 'DCTS', 'CODERS', 'ENCODERS', 'DECODERS', 'EDITS', 'COMPARED', 'FAMILIES', 'SHARES',
            'no_coarser', 'save_once', 'Route', 'follow', 'coder_version', 'MissingCoder', 'Save', 'Noise', 'Edit',
-           'Channel', 'channel_of', 'route_of', 'stand_in', 'compared_sides', 'compare_side', 'members', 'random_table',
-           'RandomChannel']
+           'Channel', 'channel_of', 'route_of', 'stand_in', 'simulate', 'compared_sides', 'compare_side', 'members',
+           'random_table', 'RandomChannel']
 
 # %% ../nbs/04c_channels.ipynb #47b7c0fc
 import io
@@ -65,14 +65,14 @@ for _name in _PRESETS:
     _steps = JpegPresets.presets[_name]["quantization"][0]
     TABLES["photoshop-" + _name.replace("_", "-")] = _square(_steps)
 
-# %% ../nbs/04c_channels.ipynb #fbe2e237
+# %% ../nbs/04c_channels.ipynb #d5a26433
 CARRIERS = low_frequency(16)  # zigzag numbers of the coefficients that the widest layout uses
 
 
-@lru_cache(maxsize=100)
-def _annex_k(quality: int) -> Tensor:
-    "Annex K's steps at `quality`, float64 (8, 8); made once."
-    return block_steps(quality)[0]
+@lru_cache(maxsize=2048)
+def _scaled(table: str, quality: int) -> Tensor:
+    "Steps of a table in `TABLES` at `quality`, float64 (8, 8), row by row; made once, not to be changed."
+    return block_steps(quality, TABLES[table])[0]
 
 
 def _carried(steps: Tensor | np.ndarray, carriers: Iterable[int]) -> np.ndarray:
@@ -86,7 +86,7 @@ def no_coarser(steps: Tensor | np.ndarray, quality: int, carriers: Iterable[int]
 
     `carriers`: zigzag numbers of the coefficients that count."""
     carriers = list(carriers)
-    return bool((_carried(steps, carriers) <= _carried(_annex_k(quality), carriers)).all())
+    return bool((_carried(steps, carriers) <= _carried(_scaled("annex-k", quality), carriers)).all())
 
 # %% ../nbs/04c_channels.ipynb #0dd9cc1e
 @lru_cache(maxsize=8)
@@ -524,7 +524,7 @@ def _check_save(save: "Save") -> None:
     if "ours" in (writer, reader) and save.sides() is None:
         raise ValueError(f"{save.name}: where one side is ours, the other must have a stand-in")
 
-# %% ../nbs/04c_channels.ipynb #6c86da60
+# %% ../nbs/04c_channels.ipynb #1589f85d
 @dataclass(frozen=True)
 class Save:
     """One JPEG file, written and read: uint8 (H, W) to the same. `ValueError` for what no coder does.
@@ -544,7 +544,7 @@ class Save:
     @property
     def steps(self) -> Tensor:
         "The quantisation table, float64 (8, 8), row by row."
-        return block_steps(self.quality, TABLES[self.table])[0]
+        return _scaled(self.table, self.quality)
 
     @property
     def name(self) -> str:
@@ -739,7 +739,7 @@ class Channel:
             image = step(image)
         return image
 
-# %% ../nbs/04c_channels.ipynb #ee7c22bc
+# %% ../nbs/04c_channels.ipynb #f4d0cfc9
 def _kind(steps: Sequence[Save | Noise | Edit]) -> str:
     "The kind of a channel with these steps."
     saves = [step for step in steps if isinstance(step, Save)]
@@ -752,9 +752,8 @@ def _kind(steps: Sequence[Save | Noise | Edit]) -> str:
         plain = all((save.encoder, save.table) == ("pillow", "annex-k") for save in saves)
         return f"{len(saves)} saves" + ("" if plain else ", mixed")
     (save,) = saves
-    for coder in ("mozjpeg", "jpegli"):
-        if coder in save.encoder:
-            return coder
+    if save.encoder == "jpegli" or "mozjpeg" in save.encoder:
+        return "mozjpeg" if "mozjpeg" in save.encoder else "jpegli"
     if save.table != "annex-k":
         return "other table"
     if save.encoder == save.decoder == "pillow":
@@ -793,6 +792,24 @@ def stand_in(x: Tensor, channels: Sequence[Channel], surrogate: str = "noise-mat
     if lacking:
         raise ValueError(f"no stand-in for {'; '.join(lacking)}")
     return follow(x, routes, surrogate)
+
+# %% ../nbs/04c_channels.ipynb #0eef047d
+@torch.no_grad()
+def simulate(image: np.ndarray, channels: Sequence[Channel], batch: int = 8) -> np.ndarray:
+    """One gray image through the stand-ins of many channels: uint8 (H, W) to uint8 (len(channels), H, W).
+
+    What several channels begin with is done once; `batch` images go through together. Noise may stand
+    anywhere. `ValueError` where a step has no stand-in."""
+    check_image(image)
+    done: dict[tuple, Tensor] = {(): torch.tensor(image)}  # by the steps done so far: uint8 (H, W)
+    for length in range(1, 1 + max((len(channel.steps) for channel in channels), default=0)):
+        begun = dict.fromkeys(channel.steps[:length] for channel in channels if len(channel.steps) >= length)
+        for start in range(0, len(begun), batch):
+            part = list(begun)[start : start + batch]
+            before = torch.stack([done[steps[:-1]] for steps in part])[:, None].float()
+            after = stand_in(before, [Channel(steps[-1:]) for steps in part])
+            done.update(zip(part, after[:, 0].byte()))
+    return torch.stack([done[channel.steps] for channel in channels]).numpy()
 
 # %% ../nbs/04c_channels.ipynb #b1ef8669
 COMPARED = {  # side of a file by a real coder: the same by a stand-in
@@ -834,7 +851,7 @@ _DECODERS_OUT = (
     "jpegli", "pylibjpeg", "ours fast", "ours float",
 )  # fmt: skip
 
-# %% ../nbs/04c_channels.ipynb #d2732e36
+# %% ../nbs/04c_channels.ipynb #0d5d28dc
 def _ending(quality: int, digit: int) -> list[int]:
     "Qualities from `quality` on whose last digit is `digit`; 100 where there is none."
     return [q for q in range(quality, 101) if q % 10 == digit] or [100]
@@ -844,7 +861,7 @@ def _scales_inside(name: str, quality: int, known: bool, carriers: tuple[int, ..
     "Qualities of a table's members: as coarse as the family allows, and finer; others where it is held out."
     listed, fixed = name in _KNOWN_TABLES, "photoshop" in name
     scales = (50,) if fixed else range(1, 101)
-    inside = [q for q in scales if no_coarser(block_steps(q, TABLES[name])[0], quality, carriers)]
+    inside = [q for q in scales if no_coarser(_scaled(name, q), quality, carriers)]
     if (known and not listed) or (fixed and known != listed) or not inside:
         return []
     finer = (0,) if fixed else (0, 10, 20) if known else (3, 13) if listed else (0, 10)
@@ -854,7 +871,7 @@ def _scales_inside(name: str, quality: int, known: bool, carriers: tuple[int, ..
 @lru_cache(maxsize=16)
 def _table_saves(quality: int, known: bool, carriers: tuple[int, ...]) -> tuple[Save, ...]:
     "Saves by Pillow with tables other than Annex K's, no coarser than it at `quality`; each table once."
-    seen = {_annex_k(q).numpy().tobytes() for q in range(1, 101)}
+    seen = {_scaled("annex-k", q).numpy().tobytes() for q in range(1, 101)}
     if not known:
         seen |= {save.steps.numpy().tobytes() for save in _table_saves(quality, True, carriers)}
     names = [name for name in TABLES if name != "annex-k"]
@@ -971,7 +988,7 @@ def random_table(
     room = torch.from_numpy(_carried(block_steps(quality)[0] / shape, carriers)).min()
     return (shape * room * 3 ** (level - 1)).round().clamp(1, 255)
 
-# %% ../nbs/04c_channels.ipynb #45b8b5f9
+# %% ../nbs/04c_channels.ipynb #713d047f
 SHARES = {  # kinds of channel and their weights
     "one save": 0.35, "two saves": 0.25, "table": 0.15, "table, then save": 0.15, "noise, then save": 0.1,
 }  # fmt: skip
@@ -981,7 +998,7 @@ def _any_table(attack: "RandomChannel", generator: torch.Generator | None) -> tu
     "A save with a random table, or in one case of four Annex K's, and a random pair of DCTs."
     usual, encoder, decoder = torch.randint(0, 12, (3,), generator=generator).tolist()
     if usual < 3:
-        steps = _annex_k(attack.quality(generator))
+        steps = _scaled("annex-k", attack.quality(generator))
     else:
         steps = random_table(attack.low, generator, attack.carriers)
     return steps, DCTS[encoder % 3], DCTS[decoder % 3]
@@ -994,9 +1011,9 @@ def _random_route(
     "A route of one `kind` for an image of `size` (H, W); `anchor`: quality of Pillow's last save."
     saves = [_any_table(attack, generator)] if kind.startswith("table") else []
     if kind == "two saves":
-        saves.append((_annex_k(attack.quality(generator)), "accurate", "accurate"))
+        saves.append((_scaled("annex-k", attack.quality(generator)), "accurate", "accurate"))
     if kind != "table":
-        saves.append((_annex_k(anchor or attack.quality(generator)), "accurate", "accurate"))
+        saves.append((_scaled("annex-k", anchor or attack.quality(generator)), "accurate", "accurate"))
     noise = torch.randn(size, generator=generator) if kind.startswith("noise") else None
     return Route(tuple(saves), noise)
 
