@@ -281,9 +281,9 @@ def attack_channel(
     image: np.ndarray, channel: str, family: str = "shared", quality: int = 50, which: str = "held-out",
     carriers: int = 16,
 ) -> np.ndarray:  # fmt: skip
-    """A member of a family of channels, by name; a table counts as no coarser by its `carriers` lowest ones.
+    """A member of a family of channels, by name. `carriers`: how many coefficients the mark uses.
 
-    Raises `MissingCoder` where this machine lacks a coder, `ValueError` for a name that the family has not."""
+    Raises `MissingCoder` where this machine lacks a coder, `ValueError` for a name that is not there."""
     return known_item(_members(family, quality, which, carriers), "channel", channel)(image)
 
 
@@ -291,7 +291,7 @@ def channel_attacks(
     family: str = "shared", quality: int = 50, which: str = "held-out", carriers: int = 16,
     count: int | None = None, seed: int = 0,
 ) -> tuple[list[Attack], list[str]]:  # fmt: skip
-    "Members of a family as attacks, at most `count` of each kind; and the names of those that cannot run here."
+    "Members of a family as attacks, at most `count` of each kind; and names of those that cannot run here."
     chosen = members(family, quality, which, count, seed, range(1, carriers + 1))
     same = dict(family=family, quality=quality, which=which, carriers=carriers)
     here = [make_attack("channel", channel=one.name, **same) for one in chosen if not one.missing()]
