@@ -31,7 +31,7 @@ def capacity(H: int, W: int, survive: int | None = None) -> int:
     return network_capacity(H, W) if survive is None else promised_capacity(H, W)
 
 # %% ../nbs/12_watermark.ipynb #432fdf7e
-MODELS = ("cinn", "lattice", "cinn_v1")  # networks that a reader tries, one after the other
+MODELS = ("cinn", "lattice")  # networks that a reader tries, one after the other
 
 
 def marks(model: Any = None) -> list[Mark]:
