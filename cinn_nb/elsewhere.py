@@ -117,10 +117,11 @@ def pack_runs(
     `also`: more to take along, name in the archive to a file or folder, such as executed notebooks.
     `stopped`: instead of them the trainings that were stopped, with their checkpoints.
     `only`: names of the runs to take; empty: all. `ValueError` for one that is not there."""
-    folders = [folder for folder in _folders(stopped) if folder.name not in set(sent)]
-    if absent := set(only) - {folder.name for folder in folders}:
+    sent, only = set(sent), set(only)
+    folders = [folder for folder in _folders(stopped) if folder.name not in sent]
+    if absent := only - {folder.name for folder in folders}:
         raise ValueError(f"no such run in {store()}: {', '.join(sorted(absent))}")
-    folders = [folder for folder in folders if not only or folder.name in set(only)]
+    folders = [folder for folder in folders if not only or folder.name in only]
     for folder in folders if stopped else []:
         if not (folder / "origin.json").exists():
             write_json(folder / "origin.json", environment())

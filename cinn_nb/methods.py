@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 # %% ../nbs/13c_methods.ipynb #6edbfbed
-from .channels import Channel, members
+from .channels import Channel, Noise, members
 from .codes import Code, make_codes
 from .dataset import Crop, embedded_crops, folder_crops, test_crops
 from .dct import psnr
@@ -260,8 +260,7 @@ def attack_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 @register_attack("noise")
 def attack_noise(image: np.ndarray, deviation: float, seed: int) -> np.ndarray:
     "Gaussian noise of a standard `deviation` in gray levels, rounded and clipped."
-    noise = np.random.default_rng(seed).normal(0, deviation, image.shape)
-    return np.clip(np.round(image + noise), 0, 255).astype(np.uint8)
+    return Noise(deviation, seed)(image)
 
 
 def jpegs(qualities: Iterable[int]) -> list[Attack]:
@@ -294,8 +293,9 @@ def channel_attacks(
     "Members of a family as attacks, at most `count` of each kind; and names of those that cannot run here."
     chosen = members(family, quality, which, count, seed, range(1, carriers + 1))
     same = dict(family=family, quality=quality, which=which, carriers=carriers)
-    here = [make_attack("channel", channel=one.name, **same) for one in chosen if not one.missing()]
-    return here, [one.name for one in chosen if one.missing()]
+    lacking = [one.name for one in chosen if one.missing()]
+    here = [one.name for one in chosen if one.name not in lacking]
+    return [make_attack("channel", channel=name, **same) for name in here], lacking
 
 # %% ../nbs/13c_methods.ipynb #1688474b
 def trial_bits(count: int, crop: Crop, trial: int = 0, seed: int = 0) -> np.ndarray:
