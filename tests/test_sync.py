@@ -106,6 +106,18 @@ def test_what_is_erased_stays_erased(stego):
     assert not any(said(turned(gone[k:, 2 * k :], k)) for k in range(8))
 
 
+def test_nothing_old_is_read_after_a_second_mark_on_another_grid(stego):
+    mark, moved = TiledMark(), stego[3:, 5:].copy()
+    with pytest.raises(EmbedError, match="erase it first"):
+        mark.write(moved, b"new message")
+    new, rng = mark.write(mark.erase(moved), b"new message"), np.random.default_rng(0)
+    for turn in range(16):
+        y, x = rng.integers(0, 200, 2)
+        part = np.ascontiguousarray(turned(new[y : y + 300, x : x + 300], turn % 8))
+        assert said(jpeg_file(part, 75) if turn > 7 else part) in (b"new message", None)
+    assert said(new) == b"new message"
+
+
 def test_refusals():
     with pytest.raises(EmbedError, match="flat or black"):
         TiledMark().write(np.zeros((256, 256), np.uint8), b"x")
