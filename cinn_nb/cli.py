@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/12b_cli.ipynb #29a9b9e2
+# %% ../nbs/12b_cli.ipynb #f2308e39
 import argparse
 import math
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from . import __version__
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
-from .watermark import Certificate, capacity, certify, embed, read, readings
+from .watermark import CHANNELS, Certificate, capacity, certify, embed, read, readings
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
@@ -79,7 +79,7 @@ def _check_proof(proof: Certificate, payload: bytes, survive: int) -> None:
         found = f"the payload is read at every quality {proof.quality}..100 only"
         raise EmbedError(f"{found}, and {survive}..100 was asked; nothing is written")
 
-# %% ../nbs/12b_cli.ipynb #e43450de
+# %% ../nbs/12b_cli.ipynb #46238d59
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: check the paths, read, embed, certify, write, report."
     _check_in(args.IN)
@@ -93,6 +93,7 @@ def _run_embed(args: argparse.Namespace) -> None:
     from cinn_nb.images import write_image
 
     how = {"strength": args.strength, "survive": args.survive, "replace": args.replace}
+    how |= {"channels": args.channels, "anywhere": args.anywhere}
     stego = _named(args.IN, embed, cover, payload, **how)
     said = f", PSNR {psnr(cover, stego):.1f} dB"
     if args.survive:
@@ -100,7 +101,8 @@ def _run_embed(args: argparse.Namespace) -> None:
         _named(args.IN, _check_proof, proof, payload, args.survive)
         said = f"; certificate: {proof}"
     write_image(args.OUT, stego)
-    room = capacity(*cover.shape, args.survive)
+    room = capacity(*cover.shape, args.survive, args.channels)
+    room = max(room, len(payload))  # a mark found anywhere has a capacity of its own
     print(f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}")
 
 # %% ../nbs/12b_cli.ipynb #fcb26884
@@ -210,7 +212,7 @@ def _strength(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value
 
-# %% ../nbs/12b_cli.ipynb #cc1c824e
+# %% ../nbs/12b_cli.ipynb #85848676
 def _add(commands, name: str, run, help: str, out: str | None = None) -> argparse.ArgumentParser:
     "One more command, with its input, its output if `out` describes one, and --force if a file is written."
     sub = commands.add_parser(name, help=help, description=help)
@@ -222,11 +224,18 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
         sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
     return sub
 
-
+# %% ../nbs/12b_cli.ipynb #3fe6f305
 _SURVIVE = (
     "promise that the message is read after one save as JPEG at any quality from this one on, by libjpeg's"
     " accurate integer DCT with the standard tables (as Pillow, OpenCV and cjpeg write it by default)"
 )
+
+
+_CHANNELS = (
+    "with --survive 50 or 70, whose files the promise is for: turbo (the default, as above), jpeg (any coder"
+    " whose quantisation steps are no coarser), shared (two saves and a little noise besides)"
+)
+_ANYWHERE = "write a mark that is read in a part of the image, shifted or turned, too; makes no promise"
 
 
 def _add_embed(commands) -> None:
@@ -239,6 +248,8 @@ def _add_embed(commands) -> None:
     how.add_argument("--survive", type=int, choices=PROMISES, help=_SURVIVE)
     strength = "1 is normal, below fainter, above more robust"
     how.add_argument("--strength", type=_strength, default=1.0, help=strength)
+    how.add_argument("--anywhere", action="store_true", help=_ANYWHERE)
+    add.add_argument("--channels", choices=CHANNELS, default="turbo", help=_CHANNELS)
     replace = "erase the message that IN already carries; without this, such an image is refused"
     add.add_argument("--replace", action="store_true", help=replace)
 
