@@ -531,7 +531,7 @@ def write_sturdy(draft: SturdyDraft, which: np.ndarray, bits: np.ndarray, weight
     if stuck:
         write_sturdy(draft, which[stuck], bits[stuck], weights, True)
 
-# %% ../nbs/11f_sturdy.ipynb #b19958f4
+# %% ../nbs/11f_sturdy.ipynb #48ac3e11
 WEIGHT, WEIGHT_TWICE = 15.0, 0.6  # fines at the start: for one save, for two; there are many more of those
 GIVE_UP_AT = (2, 5)  # rounds after which the costliest bytes are chosen anew
 HALF_FROM = 8  # the round from which only every other wrong bit is written again: they disturb each other
@@ -566,9 +566,8 @@ def mend(draft: SturdyDraft, weights: np.ndarray, turn: int = 0) -> None:
     write_sturdy(draft, wrong, draft.bits[wrong], weights)
     now = np.where(draft.given_up, draft.bits, spell(draft))
     new = np.flatnonzero(now != draft.bits)
-    if len(new):
-        draft.bits, draft.need[new] = now, draft.margin
-        write_sturdy(draft, new, draft.bits[new], weights)
+    draft.bits, draft.need[new] = now, draft.margin
+    write_sturdy(draft, new, draft.bits[new], weights)
 
 # %% ../nbs/11f_sturdy.ipynb #5f2b49dc
 DEARER = 1.5  # factor of a channel's weight for each byte too many, up to `STEEPEST` bytes
