@@ -133,7 +133,18 @@ def pack_runs(
                 archive.add(source, name)
     return [folder.name for folder in folders]
 
-# %% ../nbs/14d_elsewhere.ipynb #bf11f30c
+# %% ../nbs/14d_elsewhere.ipynb #620e1783
+def _unpack(path: str | Path, aside: str) -> None:
+    "An archive's files into the folder `aside`. `ValueError`, nothing unpacked, for links and other places."
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            place = Path(member.name)
+            if not (member.isreg() or member.isdir()) or place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"{path}: {member.name!r} is a link or lies outside; nothing is unpacked")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has none
+        archive.extractall(aside)
+
+
 def take_in(path: str | Path, also: str | Path | None = None) -> dict[str, str]:
     """Put the runs of an archive into the store: id -> "new", "there already", or why it was refused.
 
@@ -141,8 +152,7 @@ def take_in(path: str | Path, also: str | Path | None = None) -> dict[str, str]:
     store().mkdir(parents=True, exist_ok=True)
     said = {}
     with tempfile.TemporaryDirectory(dir=store(), prefix=".taken_") as aside:
-        with tarfile.open(path) as archive:
-            archive.extractall(aside, filter="data")  # nothing outside, no links out of it
+        _unpack(path, aside)
         for folder in sorted(Path(aside, "store").glob("*")):
             said[folder.name] = _give_place(folder)
         for other in sorted(p for p in Path(aside).iterdir() if p.name != "store" and also):
