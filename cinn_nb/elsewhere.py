@@ -133,7 +133,7 @@ def pack_runs(
                 archive.add(source, name)
     return [folder.name for folder in folders]
 
-# %% ../nbs/14d_elsewhere.ipynb #620e1783
+# %% ../nbs/14d_elsewhere.ipynb #5a1ec04a
 def _unpack(path: str | Path, aside: str) -> None:
     "An archive's files into the folder `aside`. `ValueError`, nothing unpacked, for links and other places."
     with tarfile.open(path) as archive:
@@ -144,7 +144,7 @@ def _unpack(path: str | Path, aside: str) -> None:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has none
         archive.extractall(aside)
 
-
+# %% ../nbs/14d_elsewhere.ipynb #86788961
 def take_in(path: str | Path, also: str | Path | None = None) -> dict[str, str]:
     """Put the runs of an archive into the store: id -> "new", "there already", or why it was refused.
 
