@@ -9,10 +9,10 @@ __all__ = ['TRUSTED', 'LEAST', 'SPENT', 'SPENT_TWICE', 'SPENT_NOISE', 'NOISY', '
            'LARGEST_NEED', 'FROM_HERE', 'WATCHED', 'TOLERATE', 'MARGIN', 'HOPELESS_AT', 'HOPELESS', 'ROUNDS', 'PROOFS',
            'NAME', 'FAMILIES', 'STURDY_PROMISES', 'CODE_CHECKS', 'LATTICES', 'TRIED', 'HALF_WAY', 'ERASED_TRIES',
            'trust', 'believed', 'SturdyLayout', 'read_sturdy', 'Panel', 'panel', 'Distinct', 'Forecast', 'forecast_of',
-           'forecasts', 'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'blocks_now', 'look_sturdy',
-           'in_order', 'cheapest_moves', 'Choices', 'choices', 'write_sturdy', 'give_up', 'first_draft', 'mend',
-           'dearer', 'second_saves', 'watch', 'unproved', 'sturdy_search', 'sturdy_lengths', 'all_sturdy',
-           'find_sturdy', 'half_way', 'erase_sturdy', 'SturdyMark']
+           'forecasts', 'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'look_sturdy', 'in_order',
+           'cheapest_moves', 'Choices', 'choices', 'write_sturdy', 'give_up', 'first_draft', 'mend', 'dearer',
+           'second_saves', 'watch', 'unproved', 'sturdy_search', 'sturdy_lengths', 'all_sturdy', 'find_sturdy',
+           'half_way', 'erase_sturdy', 'SturdyMark']
 
 # %% ../nbs/11f_sturdy.ipynb #c0dd651f
 from dataclasses import dataclass, field
@@ -22,15 +22,17 @@ from typing import ClassVar, Iterator
 import numpy as np
 import torch
 from torch import Tensor
+from .channels import _carried as carried_steps
 from .channels import Channel, Noise, Route, Save, follow, members, route_of, save_once
-from .dct import ZIGZAG, dct_basis, from_blocks, to_blocks
+from .dct import ZIGZAG, from_blocks, to_blocks
 from .informed import CARRIERS, Layout, carrier_values, letters, read_bytes, waves, whole_blocks
 from .jpeg import jpeg_file
 from .lattice import soft_parity
 from .mark import BLOCKS_PER_BYTE, WORD_LENGTHS, EmbedError, Reading, check_gray, check_payload
 from .reed_solomon import frame_capacity, keystream
 from .search import AT_ONCE, CERTAIN, EIGHTHS, NOTHING, PAST, UNSAVED, SurvivalError
-from .search import aim, candidates, check_floor, costliest, cut_out, decoded, image_of, paste
+from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
+from .search import image_of, paste
 from .search import patterns, payloads_of, spell, strengths, word_of
 
 # %% ../nbs/11f_sturdy.ipynb #f1f03a8e
@@ -76,8 +78,7 @@ NOISY = 24  # channels with noise
 
 def _carried(save: Save) -> np.ndarray:
     "A save's quantisation steps for the four carriers, float32 (4,)."
-    rows, columns = zip(*(ZIGZAG[k] for k in CARRIERS))
-    return save.steps[list(rows), list(columns)].numpy().astype(np.float32)
+    return carried_steps(save.steps, CARRIERS).astype(np.float32)
 
 # %% ../nbs/11f_sturdy.ipynb #bf8349b8
 @dataclass(frozen=True, eq=False)
@@ -122,9 +123,8 @@ def _route(channel: Channel) -> Route:
     return route_of(Channel(saves), (8, 8)) if saves else Route()
 
 
-def _firsts(family: str, quality: int) -> list[Channel]:
-    "The image itself, Pillow's saves, other coders' stand-ins and, for `shared`, noise before a save."
-    known = members(family, quality)
+def _firsts(known: list[Channel]) -> list[Channel]:
+    "Of `known` members: the image itself, Pillow's saves, other coders' stand-ins, noise before a save."
     kinds = {channel: channel.kind for channel in known}
     firsts = [channel for channel in known if kinds[channel] in ("one save", *_ONE_SAVE)]
     noisy = [channel for channel in known if kinds[channel].startswith("noise")]
@@ -148,11 +148,12 @@ def panel(family: str = "shared", quality: int = 50) -> Panel:
     The family `jpeg` has neither pairs nor noise. `ValueError` for another family."""
     if family not in ("jpeg", "shared"):
         raise ValueError(f"there is no panel for {family!r}; known are jpeg and shared")
-    firsts = _firsts(family, quality)
+    known = members(family, quality)
+    firsts = _firsts(known)
     pairs = [(i, -1) for i in range(len(firsts))]
     limits = [SPENT_NOISE if _has_noise(channel) else SPENT for channel in firsts]
     if family == "shared":
-        two = _pairs(firsts, members("shared", quality), quality)
+        two = _pairs(firsts, known, quality)
         pairs, limits = pairs + two, limits + [SPENT_TWICE] * len(two)
     seconds = tuple(Save(q) for q in range(quality, 101))
     return Panel(family, quality, tuple(firsts), seconds, np.array(pairs), np.array(limits))
@@ -273,7 +274,7 @@ def _tables_of(panel: Panel) -> list[Tensor | None]:
 
 def decoded_replies(table: Forecast, blocks: np.ndarray, wave: np.ndarray, sign: np.ndarray) -> np.ndarray:
     "Signed readings (N, Q) of blocks (N, 64), gray levels, whose first file is decoded and clipped."
-    basis = torch.tensor(dct_basis(), dtype=torch.float32)
+    basis = _basis32()
     tables, used = _tables_of(table.panel), np.unique(table.first)
     place = np.searchsorted(used, table.first)
     out = np.empty((len(blocks), len(table.first)), np.float32)
@@ -349,13 +350,6 @@ def start_sturdy(
     spelled = letters(np.frombuffer(bytes(word), np.uint8), layout)
     return SturdyDraft(layout, origin, spelled, margin, panel, panel.limits + spare, noise)
 
-
-def blocks_now(draft: SturdyDraft) -> np.ndarray:
-    "The image as blocks, int16 (h*w, 64), 0..255."
-    x = draft.origin.copy()
-    np.add.at(x, draft.layout.block, draft.changes.sum(0, dtype=np.int16))
-    return np.clip(x, 0, 255)
-
 # %% ../nbs/11f_sturdy.ipynb #e5538943
 def _carriers(draft: SturdyDraft, channels: list[Channel], noises: list, which: np.ndarray) -> np.ndarray:
     "Carriers (C, N, 4) of the draft's blocks `which` (N,) after channels, exactly; noise (h*w, 64) or None."
@@ -393,7 +387,7 @@ def look_sturdy(draft: SturdyDraft) -> int:
 
     Keeps `right`, signed readings (P, L); `count`, wrong bytes (P,); `wrong`, bits that are wrong where too
     many are, bool (L,)."""
-    layout, before, draft.x = draft.layout, draft.x, blocks_now(draft)
+    layout, before, draft.x = draft.layout, draft.x, blocks_of(draft)
     changed = np.unique(layout.block) if before is None else np.flatnonzero((draft.x != before).any(1))
     if len(changed):
         noises = [draft.noise.get(i) for i in range(len(draft.panel.firsts))]
@@ -512,7 +506,7 @@ def write_sturdy(draft: SturdyDraft, which: np.ndarray, bits: np.ndarray, weight
                  room: bool = False) -> None:  # fmt: on
     "Choose moves that make the bits `which` say `bits`; those with too high a fine ask again with `room`."
     draft.changes[:, which] = 0
-    x, stuck = blocks_now(draft), []
+    x, stuck = blocks_of(draft), []
     for begin in range(0, len(which), TOGETHER):
         bit, value = which[begin : begin + TOGETHER], bits[begin : begin + TOGETHER]
         sign = draft.layout.signs[bit] * (2.0 * value - 1).astype(np.float32)[:, None]

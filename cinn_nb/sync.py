@@ -28,8 +28,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from .codes import LDPC
 from .dct import dct_basis, from_blocks, psnr
-from .dct import to_blocks as cut_blocks
-from .jpeg import jpeg_file
+from .informed import whole_blocks
+from .jpeg import jpeg_file, jpeg_files
 from .lattice_network import LatticeCINN, block_range, place_signs
 from .mark import EmbedError, Reading, check_gray, check_payload
 from .network import Carrier, bits_to_map, decode_soft, load, map_to_bits, round_stego
@@ -50,7 +50,7 @@ def tile_waves() -> np.ndarray:
 def image_blocks(image: np.ndarray) -> np.ndarray:
     "The whole 8x8 blocks of a uint8 image (H, W) in reading order, float32 (h*w, 64)."
     h, w = (side // 8 for side in image.shape)
-    return cut_blocks(torch.tensor(image[: 8 * h, : 8 * w], dtype=torch.float32)).reshape(h * w, 64).numpy()
+    return whole_blocks(torch.tensor(image, dtype=torch.float32)[None, None], h, w)[0].numpy()
 
 
 def carriers(image: np.ndarray) -> np.ndarray:
@@ -599,8 +599,7 @@ def write_tiles(cover: np.ndarray, payload: bytes) -> np.ndarray:
     tile = next(tile for tile in tiles_for(*cover.shape) if tile.capacity >= len(payload))
     own, fewest, best = own_grid(cover), PARTS + 1, None
     for stego in drafts(cover, tile, coded_words(payload, tile), own):
-        files = (jpeg_file(stego, quality) if quality else stego for quality in WHOLE)
-        found = (read_tiles(file) for file in files)
+        found = (read_tiles(file) for file in jpeg_files(stego, WHOLE))
         if all(one is not None and one.reading.payload == payload for one in found):
             lost = parts_lost(cover, stego, payload, own)
             if lost < fewest:
@@ -643,7 +642,7 @@ def erase_tiles(image: np.ndarray) -> np.ndarray:
         words = 1 - coded_words(found.reading.payload, found.tile)
         for louder in FAINT:
             clean = _overwritten(image, found, words, louder)
-            files = [jpeg_file(clean, quality) if quality else clean for quality in GONE_IN]
+            files = jpeg_files(clean, GONE_IN)
             if not any(decode_grids(file, [found.grid]) or read_tiles(file) for file in files):
                 return clean
         image = clean
@@ -773,7 +772,7 @@ def _erased_network(net: nn.Module, image: np.ndarray, name: str) -> np.ndarray:
     for strength in WEAKER:
         clean = network_stego(net, straight, bits, strength, grid.shift, sign=-1)
         grid.cut(out)[:] = turned(clean, grid.turn)
-        if not any(read_network(net, jpeg_file(out, q) if q else out, name) for q in GONE_IN):
+        if not any(read_network(net, file, name) for file in jpeg_files(out, GONE_IN)):
             return out
     raise EmbedError("the mark of the network in this image cannot be made unreadable")
 
@@ -782,7 +781,7 @@ def _written_network(mark: "TiledNetworkMark", cover: np.ndarray, payload: bytes
     "The first stego image, from the mark's strength upwards, whose files say the payload; or `EmbedError`."
     for factor in STRONGER:
         stego = network_stego(mark.net, cover, TILE_CODE.encode(payload), mark.strength * factor)
-        answers = [mark.read(jpeg_file(stego, q) if q else stego) for q in READ_IN]
+        answers = [mark.read(file) for file in jpeg_files(stego, READ_IN)]
         if all(answer and answer.payload == payload for answer in answers):
             return stego
     raise EmbedError("this image cannot carry the network's tiled mark; use another mark")

@@ -78,7 +78,9 @@ def extract(image: np.ndarray, model: Any = None) -> bytes:
 # %% ../nbs/12_watermark.ipynb #4157e090
 def _all_marks(model: Any = None) -> list[Mark]:
     "`marks()`, and the network `model` if it is another one."
-    return marks() + ([] if model in (None, *MODELS) else marks(model)[2:3])
+    from cinn_nb.network import NetworkMark
+
+    return marks() + ([] if model in (None, *MODELS) else [NetworkMark(model)])
 
 
 def readings(image: np.ndarray, model: Any = None) -> list[Reading]:
@@ -174,19 +176,21 @@ def _confirm(stego: np.ndarray, payload: bytes, model, survive: int | None) -> N
 EACH = 4  # members of each kind of channel that `embed` tries at the end
 
 
-def _confirm_channels(stego: np.ndarray, payload: bytes, survive: int, channels: str) -> None:
-    "`EmbedError` unless `read` finds the payload after a sample of the family's known members."
+def _confirm_channels(stego: np.ndarray, payload: bytes, survive: int, channels: str) -> int:
+    """`EmbedError` unless `read` finds the payload after a sample of the family's known members.
+
+    Returns how many were tried; those whose coder this machine lacks are left out."""
     from cinn_nb.channels import members
 
-    for channel in members(channels, survive, count=EACH):
-        if channel.missing():
-            continue
+    tried = [channel for channel in members(channels, survive, count=EACH) if not channel.missing()]
+    for channel in tried:
         try:
             said = read(channel(stego)).payload
         except NoWatermarkError:
             said = None
         if said != payload:
             raise EmbedError(f"nothing is promised: not read after {channel.name}; nothing is written")
+    return len(tried)
 
 # %% ../nbs/12_watermark.ipynb #a7391c85
 def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None) -> None:
@@ -217,9 +221,8 @@ def embed(
     it answers later. Raises `EmbedError` if this cannot be done, `ValueError` for bad input."""
     cover, mark = check_gray(image), _writer(model, strength, survive, channels, anywhere)
     payload = check_payload(mark, payload, *cover.shape)
-    own = (
-        None if survive or anywhere or model in MODELS else model
-    )  # whoever reads a network of yours must name it
+    # whoever reads a network of yours must name it
+    own = None if survive or anywhere or model in MODELS else model
     old = _old(cover, own, replace)
     write = mark.write if survive is None else mark.find  # `_confirm` reads the files of a promise
     stego = write(_erased(cover, own) if old else cover, payload)
@@ -264,18 +267,16 @@ def _encoder() -> str:
 # %% ../nbs/12_watermark.ipynb #f50e4449
 def _widest(image: np.ndarray, whole: Reading) -> str:
     "The widest promise of a sturdy mark that holds: family, quality, how many channels were tried."
-    from cinn_nb.channels import members
     from cinn_nb.sturdy import FAMILIES, STURDY_PROMISES
 
     if whole.mark != "sturdy":
         return ""
     for family, quality in product(FAMILIES[::-1], STURDY_PROMISES):
-        tried = [channel for channel in members(family, quality, count=EACH) if not channel.missing()]
         try:
-            _confirm_channels(image, whole.payload, quality, family)
+            tried = _confirm_channels(image, whole.payload, quality, family)
         except EmbedError:
             continue
-        return f"read in {len(tried)} channels of the family {family!r} at {quality}"
+        return f"read in {tried} channels of the family {family!r} at {quality}"
     return ""
 
 # %% ../nbs/12_watermark.ipynb #b246ef1a
