@@ -7,7 +7,8 @@
 # A TASK is NAME (execute the notebook by papermill, alone), or NAME:WORKERS (compute the runs of its grid, side by side),
 # or NAME:WORKERS:ID,ID... (only these runs). Runs that `make gpu-pack RUNS="ID ID"` sent along are there from the start.
 # Grids run together. When the minutes are over, everything stops; the next call on the same machine goes on from there and
-# sends only what is new. With STOPPED=1 stopped trainings come home too, with their checkpoints.
+# sends only what is new. With STOPPED=1 stopped trainings come home too, with their checkpoints. With MPS=1 the processes
+# share the GPU at the same instant (NVIDIA's multi-process service, where it runs) in place of taking turns.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 dry=""
@@ -33,6 +34,16 @@ if [ -f $pack/images.zip ]; then
 fi
 if [ -f $pack/runs.tar.gz ] && [ ! -f "$here/sent" ]; then
   python3 -c 'from cinn_nb.elsewhere import take_in as t; r = t("gpu/pack/runs.tar.gz"); print(*r, sep="\n")' > "$here/sent" || exit 1
+fi
+if [ -n "${MPS:-}" ] && command -v nvidia-cuda-mps-control > /dev/null; then
+  export CUDA_MPS_PIPE_DIRECTORY=$here/mps CUDA_MPS_LOG_DIRECTORY=$here/mps
+  mkdir -p "$here/mps"; nvidia-cuda-mps-control -d
+  quit_mps() { echo quit | timeout 20 nvidia-cuda-mps-control > /dev/null 2>&1; }
+  if timeout 40 python3 -c 'import torch; print("shared GPU:", torch.ones(2, device="cuda").sum().item() == 2)'; then
+    trap quit_mps EXIT
+  else
+    quit_mps; unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY; say "no multi-process service: processes take turns"
+  fi
 fi
 say "ready: $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || echo 'no GPU'), $(nproc --all) cores"
 
