@@ -11,8 +11,10 @@ from cinn_nb.informed import Layout, carrier_values, waves
 from cinn_nb.jpeg import jpeg_file
 from cinn_nb.mark import EmbedError
 from cinn_nb.search import PromisedMark, SurvivalError, cut_out, paste, word_of
-from cinn_nb.sturdy import CODE_CHECKS, GRID, LATTICES, REACH, SPENT, UNSURE, SturdyLayout, SturdyMark
-from cinn_nb.sturdy import all_sturdy, believed, erase_sturdy, forecast_of, forecasts, half_way, look_sturdy
+from cinn_nb.sturdy import CERTAIN, CODE_CHECKS, END, LATTICES, ROUGH, SPENT, STURDY_PROMISES, TRIED, UNSURE
+from cinn_nb.sturdy import SturdyLayout, SturdyMark
+from cinn_nb.sturdy import all_sturdy, believed, cheapest_moves, decoded_words, erase_sturdy, forecast_of
+from cinn_nb.sturdy import forecasts, half_way, look_sturdy
 from cinn_nb.sturdy import panel, read_sturdy, second_saves, start_sturdy, sturdy_search
 
 PAYLOAD = b"ward 3"
@@ -39,7 +41,7 @@ def steps_of(lattice: int) -> tuple[float, ...]:
 def test_the_table_says_what_the_formula_says(family, quality, lattice):
     table = forecast_of(panel(family, quality), steps_of(lattice))
     rng = RNG(lattice)
-    x = (rng.integers(-REACH * GRID - 200, REACH * GRID + 200, (3, 400)) / GRID).astype(np.float32)
+    x = (rng.integers(-END * ROUGH - 50, END * ROUGH + 50, (3, 400)) / ROUGH).astype(np.float32)
     wave, sign = rng.integers(0, 4, 400), rng.choice([-1, 1], 400).astype(np.float32)
     told = forecasts(table, x, wave, sign)
     assert told.shape == (3, 400, len(table.first)) and told.dtype == np.float32
@@ -102,7 +104,9 @@ def test_pairs_are_proved_as_real_files_are_read(cover):
     x = torch.tensor(np.stack([each.channel(i)(stego) for i in rows]), dtype=torch.float32)[:, None]
     soft = read_sturdy(carrier_values(x, 32, 32), layout).numpy()
     wrong = ((soft > 0) != draft.bits.astype(bool)).reshape(len(x), 32, -1).any(-1).sum(1)
-    assert (second_saves(draft) == wrong).all() and wrong.max() <= CODE_CHECKS // 2
+    assert wrong.max() <= CODE_CHECKS // 2
+    second_saves(draft, rows)
+    assert draft.exact[rows].all() and np.abs(draft.soft[rows] - soft).max() < 1e-3
 
 
 def test_a_look_at_what_has_changed_is_a_look_at_everything(cover):
@@ -139,7 +143,7 @@ def test_no_mark_in_noise_or_in_unmarked_images():
 def test_erase_leaves_nothing():
     "In a small image, where few word lengths have to be tried in a hundred files."
     small = np.ascontiguousarray(embedded_images()["phantom_chest"][64:192, 64:192])
-    layout = SturdyLayout(32, 16, 16, 30)
+    layout = SturdyLayout(32, 16, 16, 25)
     stego, draft = sturdy_search(small, word_of(PAYLOAD, 32, CODE_CHECKS), layout, panel("jpeg", 50))
     assert SturdyMark().read(stego).payload == PAYLOAD
     gone = erase_sturdy(stego)
@@ -166,7 +170,7 @@ WRONG = {
         ValueError,
         "no panel for 'turbo'; known are jpeg and shared",
     ),
-    "another quality": (lambda image: SturdyMark(60), ValueError, "survive 50, 70; channels jpeg, shared"),
+    "another quality": (lambda image: SturdyMark(60), ValueError, "survive 10, 30, 50, 70; channels"),
     "another channel": (lambda image: SturdyMark(50, "turbo"), ValueError, "channels 'turbo'"),
     "floats": (lambda image: SturdyMark().find(image / 255, b"x"), ValueError, "8-bit gray"),
     "long payload": (lambda image: SturdyMark().find(image, bytes(2000)), EmbedError, "at most"),
@@ -195,9 +199,47 @@ def test_a_draft_needs_a_cover_and_a_word_that_fit(cover):
 
 def test_what_is_not_found_is_not_handed_out(cover, monkeypatch):
     monkeypatch.setattr("cinn_nb.sturdy.ROUNDS", 1)
-    monkeypatch.setattr("cinn_nb.sturdy.TRIED", {50: ((40, 0),)})
+    monkeypatch.setattr("cinn_nb.sturdy.TRIED", {("jpeg", 50): ((40, -6),)})
     layout = SturdyLayout(32, 32, 32, 40)
     with pytest.raises(SurvivalError, match="bytes too many are wrong"):
-        sturdy_search(cover, word_of(PAYLOAD, 32, CODE_CHECKS), layout, panel("jpeg", 50))
+        sturdy_search(cover, word_of(PAYLOAD, 32, CODE_CHECKS), layout, panel("jpeg", 50), spare=-6)
     with pytest.raises(EmbedError, match="promise less"):
         SturdyMark(50, "jpeg").find(cover, PAYLOAD)
+
+
+def test_the_cheapest_moves_are_those_of_brute_force():
+    "With many channels, so that the bound by the heaviest ones matters, in more than one portion."
+    rng = RNG(2)
+    for _ in range(10):
+        readings = [rng.uniform(-1, 1, (11, 300)).astype(np.float32) for _ in range(3)]
+        prices = [np.r_[0, rng.uniform(1, 60, 10)].astype(np.float32) for _ in range(3)]
+        weights = (rng.uniform(0, 1, 300) ** 6 * 20).astype(np.float32)
+        (a, b, c), price, fine = cheapest_moves(readings, prices, 0.1, weights)
+        sums = readings[0][:, None, None] + readings[1][:, None] + readings[2]
+        whole = prices[0][:, None, None] + prices[1][:, None] + prices[2] + (sums < 0.1) @ weights
+        assert abs(price + fine - whole.min()) < 1e-2 and abs(whole[a, b, c] - whole.min()) < 1e-2
+
+
+def test_every_promise_has_lattices_that_a_reader_tries():
+    assert {quality for _, quality in TRIED} == set(STURDY_PROMISES)
+    assert {lattice for tried in TRIED.values() for lattice, _ in tried} <= set(LATTICES)
+
+
+@pytest.mark.parametrize("survive", (10, 30))
+def test_a_promise_below_50_is_kept_in_real_files(cover, survive):
+    mark = SturdyMark(survive, "jpeg")
+    stego = mark.write(cover, PAYLOAD)
+    assert psnr(cover, stego) > 42
+    for q in (survive, survive + 7, 60, 100):
+        assert mark.read(jpeg_file(stego, q)).payload == PAYLOAD
+
+
+def test_erasures_mend_more_where_doubts_are_well_founded(marked):
+    _, draft = marked
+    rng, right = RNG(3), np.where(draft.bits, 1.0, -1.0)
+    assert CERTAIN < 0.1
+    for count, weak, reads in ((8, 1.0, True), (12, 0.1, True), (13, 0.1, False)):
+        soft = right.reshape(32, -1).copy()
+        soft[rng.permutation(32)[:count]] *= -weak
+        found = [payload for _, payload, _ in decoded_words(soft.reshape(1, -1), draft.layout)]
+        assert found == ([PAYLOAD] if reads else [])
