@@ -34,7 +34,8 @@ IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 MODELS = ["cinn_nb/weights", *IMAGES]
 ALL = [
     "20_train", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
-    "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "29_jpeg",
+    "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "27_channels",
+    "29_jpeg",
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
@@ -49,6 +50,7 @@ EXPERIMENTS = {
     "26_lattice":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["lattice", "promise", "verified"]),
     "26b_bounds":    dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),
     "26c_parts":     dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["parts"]),
+    "27_channels":   dict(needs=[], reads=MODELS, writes=TABLES, figures=["channels", "trade"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }
