@@ -232,7 +232,7 @@ _SURVIVE = (
 
 
 _CHANNELS = (
-    "with --survive 50 or 70, whose files the promise is for: turbo (the default, as above), jpeg (any coder"
+    "with --survive, whose files the promise is for: turbo (the default, as above), jpeg (any coder"
     " whose quantisation steps are no coarser), shared (two saves and a little noise besides)"
 )
 _ANYWHERE = "write a mark that is read in a part of the image, shifted or turned, too; makes no promise"
