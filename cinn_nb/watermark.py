@@ -214,7 +214,8 @@ def embed(
     `survive`, one of `PROMISES`: an image whose payload has been read back after one save as JPEG at
     every quality from there to 100, by libjpeg's accurate integer DCT with the standard tables, as Pillow
     writes it; at 36 dB or more. `channels`, one of `CHANNELS`: for whose files the promise is.
-    `anywhere`: read in a part, shifted or turned, too. Else a network writes. `model`: a name, the path of a .safetensors file, or a network; `strength` scales its change:
+    `anywhere`: read in a part, shifted or turned, too. Else a network writes.
+    `model`: a name, the path of a .safetensors file, or a network; `strength` scales its change:
     below 1 fainter, above 1 more robust. (A promise asks for neither.) What is returned has been read by
     `read`. A cover in which a mark can be read is refused; `replace` erases that mark first, and nothing of
     it answers later. Raises `EmbedError` if this cannot be done, `ValueError` for bad input."""
