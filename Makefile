@@ -12,12 +12,14 @@
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
 #   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
+#   SPLITS       splits of the data set that `make gpu-pack` takes along (default: train val)
 
 PROFILE     ?= quick
 TORCH_INDEX ?=
 PYTHON      ?= python3
 CORES       ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 GPUS        ?= $(shell { nvidia-smi -L 2>/dev/null || true; } | grep -c GPU || true)
+SPLITS      ?= train val
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -71,12 +73,12 @@ prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the not
 	@$(BIN)/nbdev_clean
 	@$(BIN)/cinn-run --readme
 
-gpu-pack: $(INSTALLED) ## for a borrowed GPU machine without a network: put wheels, images (CINN_DATA), commit and RUNS="id..." into gpu/pack/
+gpu-pack: $(INSTALLED) ## for a borrowed GPU machine without a network: put wheels, images of SPLITS="train val" (CINN_DATA), commit and RUNS="id..." into gpu/pack/
 	@rm -rf gpu/pack; mkdir -p gpu/pack/wheels
 	@$(PIP) download --no-deps --dest gpu/pack/wheels -c constraints.txt -r gpu/wheels.txt --only-binary :all: --python-version 3.12 \
 	  --implementation cp --abi cp312 --abi abi3 --abi none --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --platform any
 	@$(BIN)/python -c "from cinn_nb.provenance import git_state as g; s = g(); print(s['commit'] + '+' * s['dirty'])" > gpu/pack/commit
-	@$(BIN)/python -c "import os; from cinn_nb.elsewhere import pack_splits as p; os.environ.get('CINN_DATA') and p(['train', 'val', 'dev'], 'gpu/pack/images.zip')"
+	@$(BIN)/python -c "import os; from cinn_nb.elsewhere import pack_splits as p; os.environ.get('CINN_DATA') and p('$(SPLITS)'.split(), 'gpu/pack/images.zip')"
 	@$(BIN)/python -c "from cinn_nb.elsewhere import pack_runs as p; ids = '$(RUNS)'.split(); ids and p('gpu/pack/runs.tar.gz', only=ids)"
 	@echo "gpu/pack/ is $$(du -sh --apparent-size gpu/pack | cut -f1), the files under version control $$(git ls-files -z | xargs -0 cat | wc -c | numfmt --to=iec). On the machine: bash gpu/run.sh"
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/12b_cli.ipynb #f2308e39
+# %% ../nbs/12b_cli.ipynb #c9bdeba5
 import argparse
 import math
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from . import __version__
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
-from .watermark import CHANNELS, Certificate, capacity, certify, embed, read, readings
+from .watermark import CHANNELS, MODELS, Certificate, capacity, certify, embed, read, readings
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
@@ -79,7 +79,7 @@ def _check_proof(proof: Certificate, payload: bytes, survive: int) -> None:
         found = f"the payload is read at every quality {proof.quality}..100 only"
         raise EmbedError(f"{found}, and {survive}..100 was asked; nothing is written")
 
-# %% ../nbs/12b_cli.ipynb #46238d59
+# %% ../nbs/12b_cli.ipynb #47171bb3
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: check the paths, read, embed, certify, write, report."
     _check_in(args.IN)
@@ -87,13 +87,15 @@ def _run_embed(args: argparse.Namespace) -> None:
         _check_in(args.file)
     _check_suffix(args.OUT, _LOSSLESS)
     _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
+    if args.model and (args.survive or args.anywhere):
+        raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
     cover = _read_gray(args.IN)
     from cinn_nb.dct import psnr
     from cinn_nb.images import write_image
 
     how = {"strength": args.strength, "survive": args.survive, "replace": args.replace}
-    how |= {"channels": args.channels, "anywhere": args.anywhere}
+    how |= {"channels": args.channels, "anywhere": args.anywhere, "model": args.model or MODELS[0]}
     stego = _named(args.IN, embed, cover, payload, **how)
     said = f", PSNR {psnr(cover, stego):.1f} dB"
     if args.survive:
@@ -224,7 +226,7 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
         sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
     return sub
 
-# %% ../nbs/12b_cli.ipynb #3fe6f305
+# %% ../nbs/12b_cli.ipynb #5d09319c
 _SURVIVE = (
     "promise that the message is read after one save as JPEG at any quality from this one on, by libjpeg's"
     " accurate integer DCT with the standard tables (as Pillow, OpenCV and cjpeg write it by default)"
@@ -235,6 +237,7 @@ _CHANNELS = (
     "with --survive, whose files the promise is for: turbo (the default, as above), jpeg (any coder"
     " whose quantisation steps are no coarser), shared (two saves and a little noise besides)"
 )
+_MODEL = f"the network that writes, one of {', '.join(MODELS)}; {MODELS[0]} if none is named"
 _ANYWHERE = "write a mark that is read in a part of the image, shifted or turned, too; makes no promise"
 
 
@@ -249,6 +252,7 @@ def _add_embed(commands) -> None:
     strength = "1 is normal, below fainter, above more robust"
     how.add_argument("--strength", type=_strength, default=1.0, help=strength)
     how.add_argument("--anywhere", action="store_true", help=_ANYWHERE)
+    add.add_argument("--model", choices=MODELS, help=_MODEL)
     add.add_argument("--channels", choices=CHANNELS, default="turbo", help=_CHANNELS)
     replace = "erase the message that IN already carries; without this, such an image is refused"
     add.add_argument("--replace", action="store_true", help=replace)

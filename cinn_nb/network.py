@@ -329,8 +329,8 @@ def soft_from_files(net: nn.Module, stegos: Tensor, quality: int) -> Tensor:
     files = np.stack([jpeg_file(image[0], quality) for image in stegos.cpu().numpy()])
     return net.extract(torch.tensor(files, dtype=torch.float32)[:, None])
 
-# %% ../nbs/07_network.ipynb #8869e839
-@lru_cache(maxsize=4)
+# %% ../nbs/07_network.ipynb #c0283dd2
+@lru_cache(maxsize=8)
 def _kept(name: str) -> nn.Module:
     return load(name)
 

@@ -37,8 +37,9 @@ def capacity(H: int, W: int, survive: int | None = None, channels: str = "turbo"
 
     return SturdyMark(survive, channels).capacity(H, W)
 
-# %% ../nbs/12_watermark.ipynb #d17eb580
-MODELS = ("cinn", "lattice")  # networks that a reader tries, one after the other
+# %% ../nbs/12_watermark.ipynb #96743e3d
+# networks that a reader tries, one after the other; the last one was called `cinn` in an earlier version
+MODELS = ("cinn", "lattice", "pointwise", "cinn_v1")
 
 
 def marks(model: Any = None) -> list[Mark]:
