@@ -194,6 +194,20 @@ def test_two_messages_are_not_passed_over_in_silence(folder):
     assert out[0] == 0 and "warning" in out[2] and (folder / "message").read_bytes() == b"second"
 
 
+def test_a_network_is_chosen_by_name(folder):
+    named, said, no_such, promised = cinn_many(
+        ["embed", "scan.png", "quiet.png", "--text", "A", "--model", "pointwise"],
+        ["extract", "quiet.png", "--all"],
+        ["embed", "scan.png", "other.png", "--text", "A", "--model", "nonesuch"],
+        ["embed", "scan.png", "other.png", "--text", "A", "--model", "cinn", "--survive", "50"],
+        cwd=folder,
+    )
+    assert (named[0], list(said)) == (0, [0, "pointwise: A\n", ""])
+    assert no_such[0] == 2 and "nonesuch" in no_such[2]
+    assert promised[0] == 2 and "--model names a network" in promised[2]
+    assert not (folder / "other.png").exists()
+
+
 PROOF = """
 import cinn_nb.cli as cli, sys
 from cinn_nb.watermark import Certificate
