@@ -226,7 +226,7 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
         sub.add_argument("--force", action="store_true", help="replace the output file if it exists")
     return sub
 
-# %% ../nbs/12b_cli.ipynb #5d09319c
+# %% ../nbs/12b_cli.ipynb #230479e0
 _SURVIVE = (
     "promise that the message is read after one save as JPEG at any quality from this one on, by libjpeg's"
     " accurate integer DCT with the standard tables (as Pillow, OpenCV and cjpeg write it by default)"

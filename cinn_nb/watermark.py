@@ -204,7 +204,7 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
             hint = "the old mark is the sturdier one; use another image"
             raise EmbedError(f"{_told(others)} can still be read {where}: {hint}")
 
-# %% ../nbs/12_watermark.ipynb #8e5ea8ff
+# %% ../nbs/12_watermark.ipynb #a602eaa8
 def embed(
     image: np.ndarray, payload: bytes, model: Any = "cinn", strength: float = 1.0, survive: int | None = None,
     replace: bool = False, channels: str = "turbo", anywhere: bool = False,
