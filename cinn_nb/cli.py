@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 from . import __version__
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
-from .watermark import CHANNELS, MODELS, Certificate, capacity, certify, embed, read, readings
+from cinn_nb.watermark import (
+    CHANNELS,
+    FAMILY_WORDS,
+    MODELS,
+    Certificate,
+    capacity,
+    certify,
+    embed,
+    read,
+    readings,
+)
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
 _LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
@@ -71,13 +81,15 @@ def _utf8(text: str) -> bytes:
         raise ValueError("--text is not valid UTF-8; put the bytes into a file and use --file") from None
 
 # %% ../nbs/12b_cli.ipynb #daf62079
-def _check_proof(proof: Certificate, payload: bytes, survive: int) -> None:
-    "`EmbedError` unless the certificate is of this payload, from this quality or a lower one."
+def _check_proof(proof: Certificate, payload: bytes, survive: int, family: str) -> None:
+    "`EmbedError` unless the certificate is of this payload, for this family, from this quality or a lower one."
     if proof.payload != payload:
         raise EmbedError("the certificate is of another payload than the one asked; nothing is written")
-    if proof.quality > survive:
-        found = f"the payload is read at every quality {proof.quality}..100 only"
-        raise EmbedError(f"{found}, and {survive}..100 was asked; nothing is written")
+    asked, lowest = f"{family} at {survive} was asked", proof.lowest(family)
+    if lowest is None:
+        raise EmbedError(f"the payload is not read in all of a sample of {family}, and {asked}; nothing is written")
+    if lowest > survive:
+        raise EmbedError(f"the payload is read in {family} at {lowest} only, and {asked}; nothing is written")
 
 # %% ../nbs/12b_cli.ipynb #47171bb3
 def _run_embed(args: argparse.Namespace) -> None:
@@ -94,17 +106,17 @@ def _run_embed(args: argparse.Namespace) -> None:
     from cinn_nb.dct import psnr
     from cinn_nb.images import write_image
 
-    how = {"strength": args.strength, "survive": args.survive, "replace": args.replace}
-    how |= {"channels": args.channels, "anywhere": args.anywhere, "model": args.model or MODELS[0]}
+    how = {"strength": args.strength, "replace": args.replace}
+    where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
+    how |= where | {"model": args.model or MODELS[0]}
     stego = _named(args.IN, embed, cover, payload, **how)
     said = f", PSNR {psnr(cover, stego):.1f} dB"
     if args.survive:
         proof = _named(args.IN, certify, stego, cover)
-        _named(args.IN, _check_proof, proof, payload, args.survive)
+        _named(args.IN, _check_proof, proof, payload, args.survive, args.channels or CHANNELS[0])
         said = f"; certificate: {proof}"
     write_image(args.OUT, stego)
-    room = capacity(*cover.shape, args.survive, args.channels)
-    room = max(room, len(payload))  # a mark found anywhere has a capacity of its own
+    room = capacity(*cover.shape, **where)
     print(f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}")
 
 # %% ../nbs/12b_cli.ipynb #fcb26884
@@ -184,12 +196,13 @@ def _run_capacity(args: argparse.Namespace) -> None:
     _check_in(args.IN)
     image = _read_gray(args.IN)
     H, W = image.shape
-    promised = f"with --survive up to {capacity(H, W, PROMISES[0])}"
-    print(f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes, {promised}")
+    promised = [f"{capacity(H, W, PROMISES[0], family)} ({family})" for family in CHANNELS]
+    more = f"with --survive {', '.join(promised)}, with --anywhere {capacity(H, W, anywhere=True)}"
+    print(f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes; {more}")
 
 
 def _run_certify(args: argparse.Namespace) -> None:
-    "cinn certify: how far down the message survives as a JPEG file."
+    "cinn certify: how far down the message survives, by family of channels."
     _check_in(args.IN)
     print(f"{args.IN}: {_named(args.IN, certify, _read_gray(args.IN))}")
 
@@ -227,16 +240,9 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
     return sub
 
 # %% ../nbs/12b_cli.ipynb #230479e0
-_SURVIVE = (
-    "promise that the message is read after one save as JPEG at any quality from this one on, by libjpeg's"
-    " accurate integer DCT with the standard tables (as Pillow, OpenCV and cjpeg write it by default)"
-)
-
-
-_CHANNELS = (
-    "with --survive, whose files the promise is for: turbo (the default, as above), jpeg (any coder"
-    " whose quantisation steps are no coarser), shared (two saves and a little noise besides)"
-)
+_SURVIVE = "promise that the message is read after the channels of --channels, q being the quality given here"
+_WORDS = "; ".join(f"{family}: {words}" for family, words in FAMILY_WORDS.items())
+_CHANNELS = f"with --survive, whose files the promise is for. {_WORDS}. The default is {CHANNELS[0]}"
 _MODEL = f"the network that writes, one of {', '.join(MODELS)}; {MODELS[0]} if none is named"
 _ANYWHERE = "write a mark that is read in a part of the image, shifted or turned, too; makes no promise"
 
@@ -253,7 +259,7 @@ def _add_embed(commands) -> None:
     how.add_argument("--strength", type=_strength, default=1.0, help=strength)
     how.add_argument("--anywhere", action="store_true", help=_ANYWHERE)
     add.add_argument("--model", choices=MODELS, help=_MODEL)
-    add.add_argument("--channels", choices=CHANNELS, default="turbo", help=_CHANNELS)
+    add.add_argument("--channels", choices=CHANNELS, help=_CHANNELS)
     replace = "erase the message that IN already carries; without this, such an image is refused"
     add.add_argument("--replace", action="store_true", help=replace)
 
@@ -279,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     add = _add(commands, "attack", _run_attack, help, out)
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
     _add(commands, "capacity", _run_capacity, "say how many bytes an image carries")
-    help = "say down to which JPEG quality the message of an image survives one save by Pillow"
+    help = "say down to which JPEG quality the message of an image survives, by family of channels"
     _add(commands, "certify", _run_certify, help)
     return parser
 

@@ -45,7 +45,7 @@ def test_the_mark_of_each_model_is_read_by_whoever_names_none(model):
             assert (read(image).payload, read(image).mark) == (b"old", model)
 
 
-@pytest.mark.parametrize("new", ("cinn", "pointwise"))
+@pytest.mark.parametrize("new", ("cinn", "pointwise_channels"))
 def test_an_old_mark_is_refused_and_replaced(new):
     old = NetworkMark("cinn_v1").write(phantom("mr_brain", 192, 6), b"old")
     with pytest.raises(ValueError, match="already carries a message of 3 bytes .mark: cinn_v1"):

@@ -11,12 +11,12 @@ from cinn_nb.watermark import EmbedError, embed, extract, readings
 KINDS = {
     "cinn": {},
     "lattice": {"model": "lattice"},
-    "pointwise": {"model": "pointwise"},
+    "cinn_channels": {"model": "cinn_channels"},
     "cinn_v1": {"model": "cinn_v1"},
-    "promise 10": {"survive": 10},
-    "promise 30": {"survive": 30},
-    "promise 50": {"survive": 50},
-    "promise 70": {"survive": 70},
+    "turbo 10": {"survive": 10, "channels": "turbo"},
+    "turbo 30": {"survive": 30, "channels": "turbo"},
+    "turbo 50": {"survive": 50, "channels": "turbo"},
+    "shared 70": {"survive": 70},
 }
 # how the stego image is saved, one quality after the other
 FILES = (
