@@ -82,12 +82,13 @@ def _utf8(text: str) -> bytes:
 
 # %% ../nbs/12b_cli.ipynb #daf62079
 def _check_proof(proof: Certificate, payload: bytes, survive: int, family: str) -> None:
-    "`EmbedError` unless the certificate is of this payload, for this family, from this quality or a lower one."
+    "`EmbedError` unless the certificate is of this payload and family, from this quality or a lower one."
     if proof.payload != payload:
         raise EmbedError("the certificate is of another payload than the one asked; nothing is written")
     asked, lowest = f"{family} at {survive} was asked", proof.lowest(family)
     if lowest is None:
-        raise EmbedError(f"the payload is not read in all of a sample of {family}, and {asked}; nothing is written")
+        lost = f"the payload is not read in all of a sample of {family}"
+        raise EmbedError(f"{lost}, and {asked}; nothing is written")
     if lowest > survive:
         raise EmbedError(f"the payload is read in {family} at {lowest} only, and {asked}; nothing is written")
 

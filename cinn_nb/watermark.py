@@ -193,26 +193,23 @@ def _confirm(stego: np.ndarray, payload: bytes, model, survive: int | None) -> N
 EACH = 4  # members of each kind of channel that are tried
 
 
-def _through(stego: np.ndarray, payload: bytes, channels: Iterable, model: Any = None) -> int:
-    "Bytes that could still be wrong in the worst of the `channels`; `EmbedError` if one loses the payload."
+def _through(stego: np.ndarray, payload: bytes, channels: Iterable, mark: Mark) -> int:
+    "Bytes that may still go wrong in the worst of the `channels`; `EmbedError` if `mark` loses the payload."
     margins = []
     for channel in channels:
-        try:
-            found = read(channel(stego), model)
-        except NoWatermarkError:
-            found = None
+        found = mark.read(channel(stego))
         if found is None or found.payload != payload:
             raise EmbedError(f"nothing is promised: not read after {channel.name}; nothing is written")
         margins.append(found.limit - found.corrected)
     return min(margins)
 
 
-def _confirm_channels(stego: np.ndarray, payload: bytes, survive: int, family: str) -> None:
-    "`EmbedError` unless `read` finds the payload after a sample of the family's known members."
+def _confirm_channels(stego: np.ndarray, payload: bytes, survive: int, family: str, mark: Mark) -> None:
+    "`EmbedError` unless `mark` reads the payload after a sample of the family's known members."
     from cinn_nb.channels import members
 
     channels = members(family, survive, count=EACH)
-    _through(stego, payload, [channel for channel in channels if not channel.missing()])
+    _through(stego, payload, [channel for channel in channels if not channel.missing()], mark)
 
 # %% ../nbs/12_watermark.ipynb #a7391c85
 def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None) -> None:
@@ -262,7 +259,7 @@ def embed(
     stego = write(_erased(cover, own) if old else cover, payload)
     _confirm(stego, payload, own, survive)
     if family not in (None, "turbo"):
-        _confirm_channels(stego, payload, survive, family)
+        _confirm_channels(stego, payload, survive, family, mark)
     if old:
         _confirm_gone(stego, payload, own, survive)
     return stego
@@ -332,7 +329,7 @@ def _encoder() -> str:
     return f"Pillow {version}, {library}, accurate integer DCT, standard tables, gray"
 
 # %% ../nbs/12_watermark.ipynb #f50e4449
-def _sampled(image: np.ndarray, payload: bytes, family: str, quality: int, model: Any) -> Sampled | None:
+def _sampled(image: np.ndarray, payload: bytes, family: str, quality: int, mark: Mark) -> Sampled | None:
     "A sample of a family, known members and held-out ones; None if one of them loses the payload."
     from cinn_nb.channels import members
 
@@ -341,19 +338,19 @@ def _sampled(image: np.ndarray, payload: bytes, family: str, quality: int, model
     ]
     here = [channel for channel in channels if not channel.missing()]
     try:
-        margin = _through(image, payload, here, model)
+        margin = _through(image, payload, here, mark)
     except EmbedError:
         return None
     lacking = sorted({channel.missing() for channel in channels} - {""})
     return Sampled(family, quality, len(here), margin, _coders(here), tuple(lacking))
 
 
-def _in_families(image: np.ndarray, payload: bytes, lowest: int, model: Any) -> tuple[Sampled, ...]:
+def _in_families(image: np.ndarray, payload: bytes, lowest: int, mark: Mark) -> tuple[Sampled, ...]:
     "For `jpeg` and `shared`: the lowest quality in tens, from `lowest` up, at which a sample is read."
     found = []
     for family in ("jpeg", "shared"):
         tens = range(-(-lowest // 10) * 10, 101, 10)
-        read_at = (_sampled(image, payload, family, quality, model) for quality in tens)
+        read_at = (_sampled(image, payload, family, quality, mark) for quality in tens)
         sampled = next(filter(None, read_at), None)
         if sampled is None:
             break  # what one save loses is lost after two
@@ -382,7 +379,7 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model: Any = Non
     """The certificate of a uint8 image (H, W): what `read` says, and down to which JPEG quality it says so.
 
     Every file is read by `read`: where another mark in the image answers first, the certificate ends. Of
-    `jpeg` and `shared` it tries a sample. `cover`: to state the PSNR. `model` as in `read`.
+    `jpeg` and `shared` it tries a sample, with the reader of the mark that answered. `cover`: to state the PSNR. `model` as in `read`.
     `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.dct import psnr
 
@@ -393,7 +390,8 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model: Any = Non
         found = "the payload is read from the image itself but not from its JPEG file at quality 100"
         raise NoWatermarkError(f"{found}; there is nothing to certify")
     dB = None if cover is None else float(psnr(check_gray(cover), image))
-    families = _in_families(image, whole.payload, lowest, model)
+    mark = next(mark for mark in _all_marks(model) if mark.name == whole.mark)
+    families = _in_families(image, whole.payload, lowest, mark)
     return Certificate(whole.payload, lowest, margin, dB, _encoder(), families)
 
 # %% ../nbs/12_watermark.ipynb #7bf46041
