@@ -74,7 +74,7 @@ def marks(model: Any = None) -> list[Mark]:
     from cinn_nb.sync import TiledMark
 
     networks = [NetworkMark(one) for one in (MODELS if model is None else (model,))]
-    return [PromisedMark(), SturdyMark(), *networks, TiledMark()]
+    return [SturdyMark(), PromisedMark(), *networks, TiledMark()]
 
 # %% ../nbs/12_watermark.ipynb #415adedf
 def read(image: np.ndarray, model: Any = None) -> Reading:
@@ -119,7 +119,7 @@ def readings(image: np.ndarray, model: Any = None) -> list[Reading]:
 
     image = check_gray(image)
     _, _, *others = _all_marks(model)
-    found = [*all_promised(image), *(reading for reading, _ in all_sturdy(image))]
+    found = [*(reading for reading, _ in all_sturdy(image)), *all_promised(image)]
     return found + [answer for other in others if (answer := other.read(image))]
 
 # %% ../nbs/12_watermark.ipynb #cf0b127d
@@ -379,7 +379,8 @@ def certify(image: np.ndarray, cover: np.ndarray | None = None, model: Any = Non
     """The certificate of a uint8 image (H, W): what `read` says, and down to which JPEG quality it says so.
 
     Every file is read by `read`: where another mark in the image answers first, the certificate ends. Of
-    `jpeg` and `shared` it tries a sample, with the reader of the mark that answered. `cover`: to state the PSNR. `model` as in `read`.
+    `jpeg` and `shared` it tries a sample, with the reader of the mark that answered. `cover`: to state the
+    PSNR. `model` as in `read`.
     `NoWatermarkError` if nothing can be read, or nothing at quality 100; `ValueError` for bad input."""
     from cinn_nb.dct import psnr
 
