@@ -7,20 +7,21 @@ __all__ = ['TRUSTED', 'LEAST', 'CODE_CHECKS', 'SPENT', 'SPENT_TWICE', 'SPENT_NOI
            'NOISE', 'NOISE_FEAR', 'UNSURE_TWICE', 'GRID', 'REACH', 'ROUGH', 'END', 'CLOSE', 'SOME', 'HEAVY',
            'AT_A_TIME', 'DEAR', 'DEAR_STEPS', 'ROOM_DEARER', 'SHY', 'TOGETHER', 'MANY', 'MOST', 'ENOUGH', 'STUCK',
            'WEIGHT', 'WEIGHT_TWICE', 'GIVE_UP_AT', 'HALF_FROM', 'DEARER', 'STEEPEST', 'MORE', 'LARGEST_NEED',
-           'FROM_HERE', 'DOUBT', 'DARK', 'WATCHED', 'WATCH_FROM', 'AT_A_ROUND', 'TOLERATE', 'MARGIN', 'HOPELESS_AT',
-           'HOPELESS', 'STALLED', 'CLOSE_TO', 'ROUNDS', 'PROOFS', 'NAME', 'FAMILIES', 'STURDY_PROMISES', 'LATTICES',
-           'TRIED', 'SHARP', 'ERASED', 'HALF_WAY', 'ERASED_TRIES', 'trust', 'believed', 'SturdyLayout', 'read_sturdy',
-           'Panel', 'panel', 'Distinct', 'Forecast', 'forecast_of', 'forecasts', 'decoded_replies', 'Moves',
-           'SturdyDraft', 'start_sturdy', 'look_sturdy', 'cheapest_moves', 'Choices', 'choices', 'apart', 'settle',
-           'write_sturdy', 'first_weights', 'give_up', 'first_draft', 'mend', 'dearer', 'second_saves', 'doubtful',
-           'watch', 'unproved', 'sturdy_search', 'sturdy_lengths', 'decoded_words', 'all_sturdy', 'find_sturdy',
-           'half_way', 'erase_sturdy', 'SturdyMark']
+           'FROM_HERE', 'DOUBT', 'DARK', 'BITS', 'SLACK', 'UNLIKELY', 'WATCHED', 'WATCH_FROM', 'AT_A_ROUND', 'TOLERATE',
+           'MARGIN', 'HOPELESS_AT', 'HOPELESS', 'STALLED', 'CLOSE_TO', 'ROUNDS', 'PROOFS', 'NAME', 'FAMILIES',
+           'STURDY_PROMISES', 'LATTICES', 'TRIED', 'SHARP', 'ERASED', 'HALF_WAY', 'ERASED_TRIES', 'trust', 'believed',
+           'SturdyLayout', 'read_sturdy', 'Panel', 'panel', 'Distinct', 'Forecast', 'forecast_of', 'forecasts',
+           'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'look_sturdy', 'cheapest_moves', 'Choices',
+           'choices', 'apart', 'settle', 'write_sturdy', 'first_weights', 'give_up', 'first_draft', 'mend', 'dearer',
+           'maybe_wrong', 'second_saves', 'doubtful', 'to_be_proved', 'watch', 'unproved', 'sturdy_search',
+           'sturdy_lengths', 'check_fits', 'decoded_words', 'all_sturdy', 'find_sturdy', 'half_way', 'erase_sturdy',
+           'SturdyMark']
 
-# %% ../nbs/11f_sturdy.ipynb #e9dbda72
+# %% ../nbs/11f_sturdy.ipynb #e4598744
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from statistics import NormalDist
-from typing import ClassVar, Iterator
+from typing import Callable, ClassVar, Iterator
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,11 +30,12 @@ from .channels import Channel, Noise, Route, Save, follow, members, route_of
 from .dct import ZIGZAG, from_blocks, to_blocks
 from .informed import CARRIERS, Layout, carrier_values, letters, read_bytes, waves, whole_blocks
 from .jpeg import jpeg_file
-from .jpeg_fast import _factors, _forward_passes, _inverse_passes, _tile
+from .jpeg_fast import _forward_passes, _inverse_passes
 from .lattice import soft_parity
-from .mark import BLOCKS_PER_BYTE, WORD_LENGTHS, EmbedError, Reading, check_gray, check_payload
+from .mark import BLOCKS_PER_BYTE, PROMISES, WORD_LENGTHS, EmbedError, Mark, Reading
+from .mark import check_gray, check_payload, promised_capacity
 from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
-from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, UNSAVED, SurvivalError
+from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, SIDE, UNSAVED, SurvivalError
 from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
 from .search import image_of, paste
 from .search import patterns, spell, strengths, word_of
@@ -190,7 +192,7 @@ class Distinct:
         self.twice = second[member] >= 0  # bool (Q,)
         self.noisy = noise[self.first]  # bool (Q,)
 
-# %% ../nbs/11f_sturdy.ipynb #019ee389
+# %% ../nbs/11f_sturdy.ipynb #d477ebcd
 UNSURE = 0.12  # gray levels: libjpeg's integers may round a value so near to a decision line either way
 UNSURE_ALONE = 0.8  # the same where only one save is promised: other coders' integers round otherwise
 NOISE = tuple(NormalDist().inv_cdf((i + 0.5) / 7) for i in range(7))  # gray levels: noise of deviation 1
@@ -201,47 +203,6 @@ REACH = 64  # gray levels: from here on the table is rougher, for little trust i
 ROUGH, END = 2, 320  # its entries for each gray level from there on; where it ends, and the formula is asked
 
 
-def _rounded(y: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
-    "Multiples of the steps: the nearest one to y, and the one behind it on the side where y lies."
-    k = torch.round(y / steps)
-    return k * steps, (k + torch.sign(y - k * steps)) * steps
-
-# %% ../nbs/11f_sturdy.ipynb #2760c023
-class Forecast(Distinct):
-    "What the reader will see of a carrier, for each distinct channel of a panel; lattice `steps` (4,)."
-
-    def __init__(self, panel: Panel, steps: np.ndarray):
-        super().__init__(panel)
-        self.steps = steps.astype(np.float32)
-        self.unsure = UNSURE if panel.twice.any() else UNSURE_ALONE
-        self.table = _table_of(self)
-
-    def replies(
-        self, y: np.ndarray, wave: np.ndarray, sign: np.ndarray, which: np.ndarray | slice = slice(None)
-    ) -> np.ndarray:
-        "Signed readings (N, q) of carriers `wave` (N,), y (N, q) after a first save, in channels `which`."
-        y, step = torch.from_numpy(y), torch.from_numpy(self.steps[wave])[:, None]
-        two, sign = torch.from_numpy(self.two[which][:, wave].T.copy()), torch.from_numpy(sign)[:, None]
-        near, behind = _rounded(y, two)
-        tie = (y - near).abs() > two / 2 - UNSURE_TWICE
-        seen = believed(near / step) * sign
-        worse = torch.where(tie, torch.minimum(seen, believed(behind / step) * sign), seen)
-        twice = torch.from_numpy(self.twice[which])
-        return torch.where(twice, worse, believed(y / step) * sign).numpy()
-
-    def saved(self, x: np.ndarray, wave: np.ndarray, sign: np.ndarray) -> np.ndarray:
-        "Signed readings (N, Q) of carriers x (N,), gray levels; the worst near x; noise: mean less variance."
-        one = self.one[:, wave].T
-        shifted = [one * np.rint((x[:, None] + u) / one) for u in (-self.unsure, 0, self.unsure)]
-        out = np.minimum.reduce([self.replies(y, wave, sign) for y in shifted])
-        if self.noisy.any():
-            one = one[:, self.noisy]
-            shifted = [one * np.rint((x[:, None] + u) / one) for u in NOISE]
-            seen = np.stack([self.replies(y, wave, sign, self.noisy) for y in shifted])
-            out[:, self.noisy] = seen.mean(0) - NOISE_FEAR * seen.var(0)
-        return out
-
-# %% ../nbs/11f_sturdy.ipynb #e8460d4d
 def _values() -> np.ndarray:
     "The carriers, float32 (T,) >= 0, that the table knows: every 1/8 gray level, later every 1/2."
     near, far = np.arange(REACH * GRID) / GRID, np.arange(REACH * ROUGH, END * ROUGH) / ROUGH
@@ -254,12 +215,58 @@ def _entry(size: np.ndarray) -> np.ndarray:
     return np.rint(entry).astype(np.int64)
 
 
-def _table_of(forecast: Forecast) -> np.ndarray:
-    "`saved` for every wave, both signs and all `_values`: float32 (4, 2, T, Q)."
+def _rounded(y: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    "Multiples of the steps: the nearest one to y, and the one behind it on the side where y lies."
+    k = torch.round(y / steps)
+    return k * steps, (k + torch.sign(y - k * steps)) * steps
+
+# %% ../nbs/11f_sturdy.ipynb #f30a2d77
+class Forecast(Distinct):
+    "What the reader will see of a carrier, for each distinct channel of a panel; lattice `steps` (4,)."
+
+    def __init__(self, panel: Panel, steps: np.ndarray):
+        super().__init__(panel)
+        self.steps = steps.astype(np.float32)
+        self.unsure = UNSURE if panel.twice.any() else UNSURE_ALONE
+        self.table = _table_of(self, self.saved)
+        self.second = _table_of(self, self.replies)  # the same where x is what a first save has left
+
+    def replies(self, y: np.ndarray, wave: np.ndarray, sign: np.ndarray,
+                which: np.ndarray | slice = slice(None)) -> np.ndarray:  # fmt: skip
+        "Signed readings (N, q) of carriers y, (N, q) or (N,), after a first save, in channels `which`."
+        y, step = torch.from_numpy(y).view(len(y), -1), torch.from_numpy(self.steps[wave])[:, None]
+        two, sign = torch.from_numpy(self.two[which][:, wave].T.copy()), torch.from_numpy(sign)[:, None]
+        near, behind = _rounded(y, two)
+        tie = (y - near).abs() > two / 2 - UNSURE_TWICE
+        seen = believed(near / step) * sign
+        worse = torch.where(tie, torch.minimum(seen, believed(behind / step) * sign), seen)
+        return torch.where(torch.from_numpy(self.twice[which]), worse, believed(y / step) * sign).numpy()
+
+    def saved(self, x: np.ndarray, wave: np.ndarray, sign: np.ndarray,
+              which: np.ndarray | slice = slice(None)) -> np.ndarray:  # fmt: skip
+        "Signed readings (N, q) of carriers x (N,), gray levels; the worst near x; noise: mean less variance."
+        which = np.arange(len(self.one))[which]
+        one, noisy = self.one[which][:, wave].T, self.noisy[which]
+        shifted = [one * np.rint((x[:, None] + u) / one) for u in (-self.unsure, 0, self.unsure)]
+        out = np.minimum.reduce([self.replies(y, wave, sign, which) for y in shifted])
+        one = one[:, noisy]
+        shifted = [one * np.rint((x[:, None] + u) / one) for u in NOISE]
+        seen = np.stack([self.replies(y, wave, sign, which[noisy]) for y in shifted])
+        out[:, noisy] = seen.mean(0) - NOISE_FEAR * seen.var(0)
+        return out
+
+# %% ../nbs/11f_sturdy.ipynb #1bdf586d
+def _table_of(forecast: Forecast, ask: Callable) -> np.ndarray:
+    "What `ask(x, wave, sign, which)` says of all `_values` x, every wave, both signs: float32 (4, 2, T, Q)."
     x = _values()
-    full = np.full(len(x), 0)
-    signs = [np.full(len(x), s, np.float32) for s in (-1, 1)]
-    return np.stack([[forecast.saved(x, full + wave, sign) for sign in signs] for wave in range(4)])
+    out = np.empty((4, 2, len(x), len(forecast.one)), np.float32)
+    for wave in range(4):  # for one wave only its own steps count, and many channels have the same
+        steps = forecast.one[:, wave], forecast.two[:, wave], forecast.twice, forecast.noisy
+        _, which, inverse = np.unique(np.stack(steps), axis=1, return_index=True, return_inverse=True)
+        for k, sign in enumerate((-1, 1)):
+            told = ask(x, np.full(len(x), wave), np.full(len(x), sign, np.float32), which)
+            np.take(told, inverse.ravel(), 1, out=out[wave, k])
+    return out
 
 
 @lru_cache(maxsize=4)
@@ -281,9 +288,9 @@ def forecasts(table: Forecast, x: np.ndarray, wave: np.ndarray, sign: np.ndarray
         out[far] = table.saved(size[far].astype(np.float32), waves_, signs)
     return out
 
-# %% ../nbs/11f_sturdy.ipynb #c83a5a1d
+# %% ../nbs/11f_sturdy.ipynb #88f7a2ca
 CLOSE = 2  # gray levels from 0 or 255: a block that comes nearer may be clipped by the decoder
-SOME = 2048  # blocks at a time
+SOME = 256  # blocks at a time
 
 
 @lru_cache(maxsize=4)
@@ -297,7 +304,11 @@ def decoded_replies(table: Forecast, blocks: np.ndarray, wave: np.ndarray, sign:
     "Signed readings (N, Q) of blocks (N, 64), gray levels, whose first file is decoded and clipped."
     basis = _basis32()
     tables, used = _tables_of(table.panel), np.unique(table.first)
-    place = np.searchsorted(used, table.first)
+    place, flat, (count, many) = (
+        np.searchsorted(used, table.first),
+        table.second.ravel(),
+        table.table.shape[2:],
+    )
     out = np.empty((len(blocks), len(table.first)), np.float32)
     for begin in range(0, len(blocks), SOME):
         part = slice(begin, begin + SOME)
@@ -306,7 +317,9 @@ def decoded_replies(table: Forecast, blocks: np.ndarray, wave: np.ndarray, sign:
         reader = basis[list(CARRIERS)][torch.from_numpy(wave[part])]
         seen = [x if tables[i] is None else decoded(c, tables[i], basis) for i in used]
         y = torch.stack([(pixels * reader).sum(1) for pixels in seen], 1).numpy()
-        out[part] = table.replies(y[:, place], wave[part], sign[part])
+        entry = np.minimum(_entry(np.abs(y)), count - 1)  # from there on hardly any trust is left
+        row = (2 * wave[part] + (sign[part] > 0))[:, None] * count + entry
+        out[part] = flat.take(many * row[:, place] + np.arange(many))
     return out
 
 # %% ../nbs/11f_sturdy.ipynb #06dc02d4
@@ -465,38 +478,49 @@ def look_sturdy(draft: SturdyDraft) -> int:
     draft.wrong = wrong[over].any(0)
     return int((draft.count - draft.limits).max())
 
-# %% ../nbs/11f_sturdy.ipynb #9e6caf43
+# %% ../nbs/11f_sturdy.ipynb #327cb7c6
+def _combinations(prices: list[np.ndarray], most: float, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    "Numbers (3, N) of the moves of all combinations that cost at most `limit`, the `most` cheapest; prices."
+    total = (prices[0][:, None, None] + prices[1][:, None] + prices[2]).ravel()
+    kept = np.argpartition(total, most)[:most] if len(total) > most else np.arange(len(total))
+    kept = kept[total[kept] <= limit]
+    return np.array(np.unravel_index(kept, [len(price) for price in prices])), total[kept]
+
+
+def _fines(readings: list[np.ndarray], picks: np.ndarray, margin: float, weights: np.ndarray) -> np.ndarray:
+    "The fine (N,) of combinations `picks` (3, N): the `weights` (Q,) of channels with too low a reading."
+    sums = readings[0].take(picks[0], 0)
+    sums += readings[1].take(picks[1], 0)
+    sums += readings[2].take(picks[2], 0)
+    return (sums < margin).astype(np.float32) @ weights
+
+# %% ../nbs/11f_sturdy.ipynb #48d3c292
 HEAVY, AT_A_TIME = 48, 32  # channels that are asked first; combinations at a time
 
 
 def cheapest_moves(
     readings: list[np.ndarray], prices: list[np.ndarray], margin: float, weights: np.ndarray,
-    most: float = np.inf,
+    most: float = np.inf, limit: float = np.inf,
 ) -> tuple[tuple[int, int, int], float, float]:  # fmt: skip
     """The moves of a bit's three places with the least price + fine.
 
     The fine is the sum of the `weights` (Q,) of the channels in which the reading is below the margin.
     `readings`: (G, Q) of each place; `prices`: (G,). `most`: the number of combinations, the cheapest ones.
+    `limit`: what is known to be possible; dearer combinations are not asked.
     Returns the numbers of the moves, price, fine."""
-    total = (prices[0][:, None, None] + prices[1][:, None] + prices[2]).ravel()
-    shape = tuple(len(price) for price in prices)
+    picks, total = _combinations(prices, most, limit)
     heavy = np.argpartition(-weights, HEAVY)[:HEAVY] if len(weights) > HEAVY else slice(None)
-    a, b, c = (r[:, heavy] for r in readings)
-    sums = (a[:, None, None] + b[:, None] + c).reshape(len(total), -1)
-    if len(total) > most:
-        total[np.argpartition(total, most)[most:]] = np.inf
-    least = total + (sums < margin) @ weights[heavy]  # the fine is at least that
+    bound = _fines([r[:, heavy] for r in readings], picks, margin, weights[heavy])
+    least = total + bound  # it is at least that
     order, best, found = np.argsort(least), np.inf, None
     for part in (order[i : i + AT_A_TIME] for i in range(0, len(order), AT_A_TIME)):
         if least[part[0]] >= best:
             break
-        picks = np.unravel_index(part, shape)
-        a, b, c = (r[i] for r, i in zip(readings, picks))
-        fine = (a + b + c < margin) @ weights
+        fine = _fines(readings, picks[:, part], margin, weights)
         i = (total[part] + fine).argmin()
         price = total[part[i]]
         if price + fine[i] < best:
-            best, found = price + fine[i], (tuple(p[i] for p in picks), price, fine[i])
+            best, found = price + fine[i], (tuple(picks[:, part[i]]), price, fine[i])
     return found
 
 # %% ../nbs/11f_sturdy.ipynb #70815ca3
@@ -608,7 +632,7 @@ def _exactly(draft: SturdyDraft, new: np.ndarray, block: np.ndarray, wave: np.nd
         out[:, part] = believed(torch.from_numpy(seen / step)).numpy().T
     return out
 
-# %% ../nbs/11f_sturdy.ipynb #48a6640f
+# %% ../nbs/11f_sturdy.ipynb #4992da72
 STUCK = 0.07  # share of all weights from which, as a fine, a bit may pull its blocks from black and white
 
 
@@ -629,7 +653,8 @@ def _decide(draft: SturdyDraft, x: np.ndarray, bit: np.ndarray, value: np.ndarra
         readings, prices = [offer.readings[m] for m in mine], [offer.prices[m] for m in mine]
         picks, price, fine = cheapest_moves(readings, prices, draft.need[bit[k]], weights, MOST)
         if fine > STUCK * weights.sum():
-            picks, price, fine = cheapest_moves(readings, prices, draft.need[bit[k]], weights)
+            known = price + fine  # no combination that alone costs more can be better
+            picks, price, fine = cheapest_moves(readings, prices, draft.need[bit[k]], weights, limit=known)
         draft.price[value[k], bit[k]], draft.fine[value[k], bit[k]], fines[k] = price + fine, fine, fine
         draft.changes[value[k], bit[k]] = offer.changes[[m[pick] for m, pick in zip(mine, picks)]]
     dark = (x.min(1) < max(ROOM)) | (x.max(1) > 255 - max(ROOM))
@@ -727,42 +752,102 @@ def dearer(draft: SturdyDraft, weights: np.ndarray, turn: int) -> np.ndarray:
     draft.need[grow] = np.minimum(draft.need[grow] + MORE, LARGEST_NEED)
     return weights * DEARER ** np.minimum(worst, STEEPEST).astype(np.float32)
 
-# %% ../nbs/11f_sturdy.ipynb #f7023fdf
-def _saved_again(c: Tensor, steps: Tensor) -> Tensor:
-    "Images (n, 1, H, W) that files with `steps` (n, 8, 8) make of `_coefficients` (1, H/8, 8, W)."
-    W = c.shape[3]
-    y = (c * _factors(steps, W)).round_().mul_(_tile(steps, W))
-    _inverse_passes(y, torch.empty_like(y))
-    return y.view(len(steps), 1, -1, W).clamp_(0, 255)
-
-
-def second_saves(draft: SturdyDraft, numbers: np.ndarray) -> None:
-    "Simulate the pairs `numbers` exactly, both saves, and note in the draft what is read."
-    layout, panel, used = draft.layout, draft.panel, np.unique(draft.layout.block)
-    image, place = paste(draft.x[used]), np.searchsorted(used, layout.block)
-    steps = torch.stack([save.steps for save in panel.seconds]).float()
-    for i in np.unique(panel.pairs[numbers, 0]):
-        c = _coefficients(follow(image, [_route(panel.firsts[i])], "straight-through"))
-        rows, many = numbers[panel.pairs[numbers, 0] == i], max(1, AT_ONCE // image.numel())
-        for begin in range(0, len(rows), many):
-            part = rows[begin : begin + many]
-            read = _read(_saved_again(c, steps[panel.pairs[part, 1]]), len(used))[:, place, layout.wave]
-            draft.soft[part], draft.exact[part] = layout.believe(torch.from_numpy(read)).numpy(), True
-
-
+# %% ../nbs/11f_sturdy.ipynb #5cac02b2
 DOUBT = 2.0  # gray levels: what the last rounding to pixels may change in the sum of a bit's three places
-DARK = 12  # gray levels from 0 or 255: from here on a second decoder may clip
+# Gray levels from 0 or 255, from which a second decoder clips more and more often; what it may change then,
+# in gray levels, and in largest steps of the second save.
+DARK = ((12, 5.0, 0.0), (4, 1.0, 1.5))
+
+
+def maybe_wrong(draft: SturdyDraft) -> np.ndarray:
+    "Bits that may be wrong in each channel, bool (P, L): where it is not exact, those that are near 0."
+    steps, kind = draft.panel.second_steps
+    step = np.where(draft.panel.twice, steps.max(1)[kind][draft.panel.pairs[:, 1]], 0)[:, None]
+    room = np.minimum(draft.x.min(1), 255 - draft.x.max(1))[draft.layout.block].min(1)
+    least = np.full(draft.soft.shape, DOUBT, np.float32)
+    for close, levels, share in DARK:
+        least[:, room < close] = np.maximum(DOUBT, levels + share * step)
+    least *= np.pi / draft.layout.steps.min()
+    least[draft.exact] = CERTAIN
+    return np.where(draft.bits, draft.soft, -draft.soft) < least
+
+
+def _twice(c: Tensor, steps: Tensor) -> Tensor:
+    """Carriers (N, 4), gray levels, that the reader finds in blocks which a second save makes.
+
+    `c`: `_coefficients` of each (N, 64), in eighths; `steps`: of the save, (N, 64), row by row."""
+    y = torch.zeros(-(-len(c) // SIDE) * SIDE, 64)
+    y[: len(c)] = (AWAY / (EIGHTHS * steps)).mul_(c).round_().mul_(steps)
+    strips = y.view(-1, SIDE, 8, 8).transpose(1, 2).reshape(-1, 1, 8, 8 * SIDE)
+    _inverse_passes(strips, torch.empty_like(strips))
+    pixels = strips.view(-1, 8, SIDE, 8).transpose(1, 2).reshape(-1, 64)[: len(c)].clamp_(0, 255)
+    return pixels.sub_(128) @ _basis32()[list(CARRIERS)].T
+
+
+def _as_blocks(c: Tensor, count: int) -> Tensor:
+    "The first `count` blocks of `_coefficients` (1, H/8, 8, W): (count, 64)."
+    return c[0].unflatten(-1, (-1, 8)).transpose(1, 2).reshape(-1, 64)[:count]
+
+# %% ../nbs/11f_sturdy.ipynb #e902d1a1
+BITS = 1024  # that are simulated at a time
+
+
+def _bits_twice(draft: SturdyDraft, first: int, second: np.ndarray, bit: np.ndarray) -> np.ndarray:
+    "Soft bits (N,), exactly: number `bit` (N,) after the first save `first` and the second saves (N,)."
+    layout, panel = draft.layout, draft.panel
+    used, place = np.unique(layout.block[bit], return_inverse=True)
+    steps = torch.stack([save.steps for save in panel.seconds]).float().view(-1, 64)
+    c = _coefficients(follow(paste(draft.x[used]), [_route(panel.firsts[first])], "straight-through"))
+    c, place = _as_blocks(c, len(used)), torch.from_numpy(place.reshape(-1, 3))
+    second, wave = torch.from_numpy(second), torch.from_numpy(layout.wave[bit])
+    read = torch.empty(len(bit), 3)
+    for some in torch.arange(len(bit)).split(BITS):
+        seen = _twice(c[place[some].view(-1)], steps[second[some].repeat_interleave(3)])
+        read[some] = seen.view(-1, 3, 4).gather(2, wave[some, :, None])[..., 0]
+    return layout.believe(read, bit).numpy()
+
+
+def second_saves(draft: SturdyDraft, asked: np.ndarray) -> None:
+    "Simulate both saves exactly for the pairs and bits in `asked`, bool (P, L), for the draft."
+    first, second = draft.panel.pairs.T
+    numbers = np.flatnonzero(asked.any(1))
+    for i in np.unique(first[numbers]):
+        rows = numbers[first[numbers] == i]
+        row, bit = np.nonzero(asked[rows])
+        draft.soft[rows[row], bit] = _bits_twice(draft, i, second[rows][row], bit)
+    draft.exact |= asked
+
+# %% ../nbs/11f_sturdy.ipynb #031edb4c
+SLACK = 2  # bytes more than are needed
+UNLIKELY = 0.2  # a byte with a lower reading is asked last
 
 
 def doubtful(draft: SturdyDraft) -> np.ndarray:
-    "Bytes that may be wrong in each channel, int (P,): where it is not exact, and near 0 or maybe clipped."
-    right = np.where(draft.bits, draft.soft, -draft.soft)
-    dark = (draft.x.min(1) < DARK) | (draft.x.max(1) > 255 - DARK)
-    may = (right < np.pi * DOUBT / draft.layout.steps.min()) | dark[draft.layout.block].any(1)
-    wrong = np.where(draft.exact, right < CERTAIN, may)
+    "Bytes that may be wrong in each channel, int (P,)."
+    wrong = maybe_wrong(draft)
     return wrong.reshape(len(wrong), draft.layout.n, -1).any(-1).sum(1)
 
-# %% ../nbs/11f_sturdy.ipynb #37760ff6
+
+def to_be_proved(draft: SturdyDraft, most: int) -> np.ndarray:
+    """Bits, bool (P, L), whose exact readings may prove that at most `most` bytes are wrong in each pair.
+
+    As few bytes as may be enough, and `SLACK` more: those with the fewest doubtful bits that seem right."""
+    pairs = np.flatnonzero((doubtful(draft) > most) & draft.panel.twice)
+    shape = len(pairs), draft.layout.n, draft.layout.L // draft.layout.n
+    may, exact = maybe_wrong(draft)[pairs], draft.exact[pairs]
+    open_ = may & ~exact
+    lost = (may & exact).reshape(shape).any(-1)  # bytes that are known to be wrong
+    low = np.where(open_, np.where(draft.bits, draft.soft[pairs], -draft.soft[pairs]), np.inf)
+    low, many = low.reshape(shape).min(-1), open_.reshape(shape).sum(-1)
+    unlikely = np.where(low < UNLIKELY, draft.layout.L - low, 0)
+    maybe = ~lost & (many > 0)
+    rank = np.argsort(np.where(maybe, many + unlikely, np.inf), 1, kind="stable").argsort(1)
+    needed = (lost | maybe).sum(1) - most + SLACK
+    out = np.zeros(draft.soft.shape, bool)
+    out[pairs] = open_ & np.repeat(maybe & (rank < needed[:, None]), shape[2], 1)
+    return out
+
+# %% ../nbs/11f_sturdy.ipynb #e27a4eb2
 WATCHED = 32  # channels that are watched at most before the proof
 WATCH_FROM, AT_A_ROUND = 2, 8  # the round from which channels are watched, and how many more in each
 
@@ -782,7 +867,8 @@ def watch(draft: SturdyDraft, channels: np.ndarray, weights: np.ndarray) -> np.n
 
 def unproved(draft: SturdyDraft, most: int) -> np.ndarray:
     "Prove the pairs; if in some more than `most` bytes are wrong, the `AT_A_ROUND` worst ones, else none."
-    second_saves(draft, np.flatnonzero((doubtful(draft) > most) & draft.panel.twice))
+    while (asked := to_be_proved(draft, most)).any():
+        second_saves(draft, asked)
     wrong = doubtful(draft) * draft.panel.twice
     order = np.argsort(-wrong, kind="stable")[:AT_A_ROUND]
     return order if wrong.max() > most else order[:0]
@@ -842,10 +928,10 @@ def sturdy_search(
         weights = watch(draft, lost, weights)
     raise SurvivalError(f"no stego image found: {len(lost)} pairs of saves are not read")
 
-# %% ../nbs/11f_sturdy.ipynb #001ba5bb
+# %% ../nbs/11f_sturdy.ipynb #d0a471ae
 NAME = "sturdy"  # of the kind of mark, in a `Reading`
 FAMILIES = ("jpeg", "shared")  # that it can promise
-STURDY_PROMISES = (10, 30, 50, 70)  # the lowest qualities that it can promise
+STURDY_PROMISES = PROMISES  # the lowest qualities that it can promise: those of the other promises
 # A lattice has the steps of a quality; a reader tries them all.
 LATTICES = (25, 50, 40, 20, 70, 15, 10, 7, 5)
 TRIED = {  # lattices and bytes of the reserve, in the order in which a writer tries them
@@ -864,6 +950,16 @@ def sturdy_lengths(H: int, W: int) -> list[int]:
     "Bytes of the words that an H x W image has room for: those whose frames carry a CRC-32."
     room = (H // 8) * (W // 8) // BLOCKS_PER_BYTE
     return [n for n in WORD_LENGTHS if 32 <= n <= room]
+
+
+def check_fits(mark: Mark, payload: bytes, H: int, W: int) -> bytes:
+    "`check_payload`; its `EmbedError` says so where a promise for one coder would fit."
+    try:
+        return check_payload(mark, payload, H, W)
+    except EmbedError as error:
+        fits = 0 < len(payload) <= promised_capacity(H, W)
+        hint = "; a promise for one coder needs less room: channels='turbo'" if fits else ""
+        raise EmbedError(f"{error}{hint}") from None
 
 
 @lru_cache(maxsize=128)
@@ -918,7 +1014,7 @@ def all_sturdy(image: np.ndarray) -> Iterator[tuple[Reading, SturdyLayout]]:
         for payload, (corrected, row) in best.items():
             yield Reading(payload, corrected, n, CODE_CHECKS - max(ERASED) // 2, NAME), layouts[row]
 
-# %% ../nbs/11f_sturdy.ipynb #26ac9746
+# %% ../nbs/11f_sturdy.ipynb #f415293c
 def find_sturdy(cover: np.ndarray, payload: bytes, survive: int, family: str) -> np.ndarray:
     "The first stego image that `sturdy_search` finds, uint8 (H, W). `EmbedError` if none."
     h, w = (side // 8 for side in cover.shape)
@@ -1001,7 +1097,7 @@ def erase_sturdy(image: np.ndarray) -> np.ndarray:
         image = next((one for one in _moved(image, layout) if _silent(one, layout, reading.payload)), image)
     raise EmbedError("the mark in this image cannot be made unreadable")
 
-# %% ../nbs/11f_sturdy.ipynb #c64a2f7b
+# %% ../nbs/11f_sturdy.ipynb #1cdf076d
 @dataclass(frozen=True)
 class SturdyMark:
     """The mark for many coders: its payload is read in every channel of `panel(channels, survive)`.
@@ -1028,7 +1124,7 @@ class SturdyMark:
     def find(self, image: np.ndarray, payload: bytes) -> np.ndarray:
         "A stego image, no file of it read yet. `EmbedError` if the payload does not fit or nothing is found."
         image = check_gray(image)
-        payload = check_payload(self, payload, *image.shape)
+        payload = check_fits(self, payload, *image.shape)
         return find_sturdy(image, payload, self.survive, self.channels)
 
     def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:

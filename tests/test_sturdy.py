@@ -9,9 +9,9 @@ from cinn_nb.dataset import embedded_images
 from cinn_nb.dct import psnr
 from cinn_nb.informed import Layout, carrier_values, waves
 from cinn_nb.jpeg import jpeg_file
-from cinn_nb.mark import EmbedError
+from cinn_nb.mark import PROMISES, EmbedError
 from cinn_nb.search import PromisedMark, SurvivalError, cut_out, paste, word_of
-from cinn_nb.sturdy import CERTAIN, CODE_CHECKS, END, LATTICES, ROUGH, SPENT, STURDY_PROMISES, TRIED, UNSURE
+from cinn_nb.sturdy import CERTAIN, CODE_CHECKS, END, LATTICES, ROUGH, SPENT, TRIED, UNSURE
 from cinn_nb.sturdy import SturdyLayout, SturdyMark
 from cinn_nb.sturdy import all_sturdy, believed, cheapest_moves, decoded_words, erase_sturdy, forecast_of
 from cinn_nb.sturdy import forecasts, half_way, look_sturdy
@@ -105,7 +105,7 @@ def test_pairs_are_proved_as_real_files_are_read(cover):
     soft = read_sturdy(carrier_values(x, 32, 32), layout).numpy()
     wrong = ((soft > 0) != draft.bits.astype(bool)).reshape(len(x), 32, -1).any(-1).sum(1)
     assert wrong.max() <= CODE_CHECKS // 2
-    second_saves(draft, rows)
+    second_saves(draft, np.repeat(each.twice[:, None], layout.L, 1))
     assert draft.exact[rows].all() and np.abs(draft.soft[rows] - soft).max() < 1e-3
 
 
@@ -179,6 +179,11 @@ WRONG = {
         EmbedError,
         "64x64 image is too small",
     ),
+    "room for one coder": (
+        lambda image: SturdyMark().find(image[:88, :88], b"x"),
+        EmbedError,
+        "too small .* channels='turbo'",
+    ),
 }
 
 
@@ -221,7 +226,7 @@ def test_the_cheapest_moves_are_those_of_brute_force():
 
 
 def test_every_promise_has_lattices_that_a_reader_tries():
-    assert {quality for _, quality in TRIED} == set(STURDY_PROMISES)
+    assert {quality for _, quality in TRIED} == set(PROMISES)
     assert {lattice for tried in TRIED.values() for lattice, _ in tried} <= set(LATTICES)
 
 
