@@ -958,7 +958,7 @@ def check_fits(mark: Mark, payload: bytes, H: int, W: int) -> bytes:
         return check_payload(mark, payload, H, W)
     except EmbedError as error:
         fits = 0 < len(payload) <= promised_capacity(H, W)
-        hint = "; a promise for one coder needs less room: channels='turbo'" if fits else ""
+        hint = "; a promise for one coder would fit: channels='turbo', --channels turbo" if fits else ""
         raise EmbedError(f"{error}{hint}") from None
 
 

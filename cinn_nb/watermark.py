@@ -224,15 +224,11 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
 
 # %% ../nbs/12_watermark.ipynb #64075622
 def _fitting(mark: Mark, payload: bytes, cover: np.ndarray) -> bytes:
-    "`check_payload`; its error says so where a promise for one coder would fit."
-    H, W = cover.shape
-    try:
-        return check_payload(mark, payload, H, W)
-    except EmbedError as error:
-        if mark.name != "sturdy" or not 0 < len(payload) <= promised_capacity(H, W):
-            raise
-        hint = "a promise for one coder would fit (channels='turbo'; on the command line --channels turbo)"
-        raise EmbedError(f"{error}; {hint}") from None
+    "`payload` as bytes; `EmbedError` if it does not fit, which says so where a promise for one coder would."
+    from cinn_nb.sturdy import check_fits
+
+    check = check_fits if mark.name == "sturdy" else check_payload
+    return check(mark, payload, *cover.shape)
 
 # %% ../nbs/12_watermark.ipynb #a602eaa8
 def embed(
