@@ -33,7 +33,9 @@ def test_an_additive_network_has_strengths_too():
     word = bytes_to_bits(RSCode(18, 2).encode(np.packbits(PAYLOAD).tobytes()))
     draft = NetworkDraft(net, COVER[:130, :141], word)
     quiet, loud = (draft.image(np.full(draft.L, s)) for s in (0.3, 1.5))
-    assert ((loud - COVER[:130, :141].astype(int)) ** 2).sum() > 4 * ((quiet - COVER[:130, :141].astype(int)) ** 2).sum()
+    assert ((loud - COVER[:130, :141].astype(int)) ** 2).sum() > 4 * (
+        (quiet - COVER[:130, :141].astype(int)) ** 2
+    ).sum()
     channels = [Channel((Save(50),)), Channel((Save(90), Save(60)))]
     assert wrong_bytes(look(draft, loud, channels)).sum() < wrong_bytes(look(draft, quiet, channels)).sum()
 
