@@ -15,7 +15,7 @@ PANEL, MORE = panel_of()
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (131, 125)])
-@pytest.mark.parametrize("model", ["lattice", "QIM"])
+@pytest.mark.parametrize("model", ["QIM"])
 def test_a_small_image_of_any_shape_is_read_in_every_channel_of_the_panel(model, shape):
     method, cover = Verified(model, payload_bits=16), COVER[60 : 60 + shape[0], 60 : 60 + shape[1]]
     try:
