@@ -103,7 +103,6 @@ class Panel:
         return steps, kind.ravel()
 
 # %% ../nbs/11f_sturdy.ipynb #e4da4896
-_ONE_SAVE = ("other table", "other encoder", "other decoder")
 DRAWN = 32  # tables that are drawn, for those that nobody has listed
 
 
@@ -131,6 +130,9 @@ def _drawn(quality: int) -> list[Channel]:
     tables = [random_table(quality, generator, CARRIERS) for _ in range(DRAWN)]
     saves = [DrawnSave(entries=tuple(table.flatten().int().tolist())) for table in tables]
     return [Channel((save,)) for save in saves]
+
+# %% ../nbs/11f_sturdy.ipynb #71cecf4b
+_ONE_SAVE = ("other table", "other encoder", "other decoder")
 
 
 def _has_noise(channel: Channel) -> bool:
