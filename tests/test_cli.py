@@ -137,7 +137,17 @@ def test_files_bytes_and_other_formats(folder):
 
 def test_a_promise_is_kept_by_real_files(folder):
     answers = cinn_many(
-        ["embed", "scan.png", "sure.png", "--text", TEXT + ", longer", "--survive", "50", "--channels", "turbo"],
+        [
+            "embed",
+            "scan.png",
+            "sure.png",
+            "--text",
+            TEXT + ", longer",
+            "--survive",
+            "50",
+            "--channels",
+            "turbo",
+        ],
         ["certify", "sure.png"],
         *(["attack", "sure.png", f"{q}.jpg", "--quality", str(q)] for q in (50, 57, 100)),
         *(["extract", f"{q}.jpg"] for q in (50, 57, 100)),
@@ -218,7 +228,9 @@ sys.exit(cli.main(["embed", "scan.png", "new.png", "--text", "A", "--survive", "
 """  # a certificate that says nothing about `shared`, the family that is promised
 
 
-@pytest.mark.parametrize("quality, payload, said", [(71, "A", "not read in all of a sample"), (70, "B", "another payload")])
+@pytest.mark.parametrize(
+    "quality, payload, said", [(71, "A", "not read in all of a sample"), (70, "B", "another payload")]
+)
 def test_a_certificate_of_something_else_is_a_failure(folder, quality, payload, said):
     before = contents(folder)
     done = python(PROOF, str(quality), payload, cwd=folder)
