@@ -221,15 +221,17 @@ def test_a_network_is_chosen_by_name(folder):
 
 PROOF = """
 import cinn_nb.cli as cli, sys
-from cinn_nb.watermark import Certificate
+from cinn_nb.watermark import Certificate, Sampled
 quality, payload = int(sys.argv[1]), sys.argv[2].encode()
-cli.certify = lambda image, cover=None: Certificate(payload, quality, 0, None, "a test")
+families = (Sampled("shared", quality, 1, 0, ()),) if quality < 100 else ()
+cli.certify = lambda image, cover=None: Certificate(payload, quality, 0, None, "a test", families)
 sys.exit(cli.main(["embed", "scan.png", "new.png", "--text", "A", "--survive", "70"]))
-"""  # a certificate that says nothing about `shared`, the family that is promised
+"""
 
 
 @pytest.mark.parametrize(
-    "quality, payload, said", [(71, "A", "not read in all of a sample"), (70, "B", "another payload")]
+    "quality, payload, said",
+    [(71, "A", "at 71 only"), (70, "B", "another payload"), (100, "A", "not read in all of a sample")],
 )
 def test_a_certificate_of_something_else_is_a_failure(folder, quality, payload, said):
     before = contents(folder)
