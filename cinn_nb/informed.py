@@ -15,6 +15,7 @@ from torch import Tensor
 from .dct import dct_basis, quality_table
 from .dct import to_blocks as cut_blocks
 from .lattice import soft_parity
+from .jpeg_fast import jpeg
 from .network import message_places
 from .reed_solomon import gf_mul, keystream
 
@@ -123,6 +124,10 @@ class Layout(Places):
     Raises `ValueError` for another `survive`, or if not even 8 bits a byte fit."""
 
     survive: int = 50
+    middle = 128  # what JPEG takes off a pixel
+    top = 255  # the largest pixel
+    pixels = np.uint8  # their type
+    save = staticmethod(jpeg)  # the coder: images (N, 1, H, W) and qualities (N,) to what a file holds
 
     def __post_init__(self) -> None:
         if not 1 <= self.survive <= 100:
@@ -148,10 +153,10 @@ def whole_blocks(images: Tensor, h: int, w: int) -> Tensor:
     return cut_blocks(images[:, 0, : 8 * h, : 8 * w]).reshape(len(images), h * w, 64)
 
 
-def carrier_values(images: Tensor, h: int, w: int) -> Tensor:
+def carrier_values(images: Tensor, h: int, w: int, middle: int = 128) -> Tensor:
     "The carriers' coefficients (N, 4*h*w), gray levels, of float images (N, 1, H, W)."
-    x = (whole_blocks(images, h, w) - 128) @ torch.tensor(waves().T, dtype=images.dtype, device=images.device)
-    return x.transpose(1, 2).flatten(1)
+    measure = torch.tensor(waves().T, dtype=images.dtype, device=images.device)
+    return ((whole_blocks(images, h, w) - middle) @ measure).transpose(1, 2).flatten(1)
 
 
 def read_places(values: Tensor, layout: Layout) -> Tensor:
@@ -163,7 +168,7 @@ def read_places(values: Tensor, layout: Layout) -> Tensor:
 
 def soft_bits(images: Tensor, layout: Layout) -> Tensor:
     "Soft bits (N, L) of float images (N, 1, H, W) in gray levels 0..255: positive means 1, size at most S."
-    return read_places(carrier_values(images, layout.h, layout.w), layout)
+    return read_places(carrier_values(images, layout.h, layout.w, layout.middle), layout)
 
 # %% ../nbs/11_informed.ipynb #fdd3dcb7
 def read_bytes(soft: np.ndarray, layout: Layout) -> np.ndarray:

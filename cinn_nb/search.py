@@ -81,11 +81,11 @@ def cut_out(images: Tensor, count: int) -> Tensor:
 AT_ONCE = 1 << 20  # pixels that go through the layer in one call: about as many as a cache holds
 
 
-def received(x: Tensor, q: Tensor) -> Tensor:
-    "Images (N, 1, H, W) after JPEG at qualities q (N,), by the exact layer; 0 stands for no JPEG."
+def received(x: Tensor, q: Tensor, save: Callable = jpeg) -> Tensor:
+    "Images (N, 1, H, W) after `save` at qualities q (N,), the exact layer; 0 stands for no file."
     y, saved = x.clone(), q > 0
     if saved.any():
-        y[saved] = jpeg(x[saved], q[saved])
+        y[saved] = save(x[saved], q[saved])
     return y
 
 
@@ -99,7 +99,8 @@ def replies(
     measure = torch.tensor(waves().T / layout.steps, dtype=torch.float32)
     out = []
     for q in qualities.split(max(1, AT_ONCE // image.numel())):
-        a = (cut_out(received(image.repeat(len(q), 1, 1, 1), q), len(blocks)) - 128) @ measure
+        files = received(image.repeat(len(q), 1, 1, 1), q, layout.save)
+        a = (cut_out(files, len(blocks)) - layout.middle) @ measure
         if wave is not None:
             a = a[:, torch.arange(len(wave)), torch.from_numpy(np.ascontiguousarray(wave))]
         out.append(soft_parity(a).numpy())
@@ -111,10 +112,10 @@ AWAY = 1 + 2**-16  # lifts a quotient that is half-way: libjpeg rounds halves aw
 EIGHTHS = 8  # libjpeg's integer DCT keeps coefficients in eighths
 
 
-def decoded(c: Tensor, steps: Tensor, basis: Tensor) -> Tensor:
-    "Pixels (N, 64), minus 128, that a file with these steps (64,) makes of coefficients (N, 64) in eighths."
+def decoded(c: Tensor, steps: Tensor, basis: Tensor, middle: int = 128, top: int = 255) -> Tensor:
+    "Pixels (N, 64), minus `middle`, that a file with steps (64,) makes of coefficients (N, 64) in eighths."
     k = (c * (AWAY / EIGHTHS / steps)).round_()
-    return torch.addmm(torch.full((64,), 0.5), k.mul_(steps), basis).floor_().clamp_(-128, 127)
+    return torch.addmm(torch.full((64,), 0.5), k.mul_(steps), basis).floor_().clamp_(-middle, top - middle)
 
 
 @lru_cache(maxsize=1)
@@ -131,29 +132,29 @@ def estimate(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: It
     out = np.empty((len(tables), len(blocks)), np.float32)
     for start in range(0, len(blocks), FEW):
         part = slice(start, start + FEW)
-        x = torch.from_numpy(blocks[part]).float() - 128
+        x = torch.from_numpy(blocks[part]).float() - layout.middle
         c = (EIGHTHS * x @ basis.T).round_()
         reader = measure[torch.from_numpy(np.ascontiguousarray(wave[part]))]
         for a, steps in zip(out, tables):
-            y = x if steps is None else decoded(c, steps, basis)
+            y = x if steps is None else decoded(c, steps, basis, layout.middle, layout.top)
             a[part] = (y * reader).sum(1)
     return np.cos(np.float32(np.pi) * out)
 
 # %% ../nbs/11b_search.ipynb #89045a2f
-NEAR = 2  # gray levels from 0 or 255: a block that comes nearer may be clipped by the decoder
+NEAR = 2  # gray levels from black or white: a block that comes nearer may be clipped by the decoder
 UNSAVED = 0.01  # a step so small that it stands for no JPEG
 
 
 def forecast(blocks: np.ndarray, wave: np.ndarray, layout: Layout, qualities: Iterable[int]) -> np.ndarray:
     """`replies` without JPEG: what rounding the coefficient makes of it.
 
-    In blocks that come near 0 or 255, where the decoder may clip, it asks `estimate`."""
+    In blocks that come near black or white, where the decoder may clip, it asks `estimate`."""
     tables = [quality_table(int(q)).numpy()[list(CARRIERS)] if q else np.full(4, UNSAVED) for q in qualities]
     ratio = np.stack([table / layout.steps for table in tables]).astype(np.float32)[:, wave]
     measure = (waves().T / layout.steps).astype(np.float32)
-    a = ((blocks.astype(np.float32) - 128) @ measure)[np.arange(len(wave)), wave]
+    a = ((blocks.astype(np.float32) - layout.middle) @ measure)[np.arange(len(wave)), wave]
     out = np.cos(np.float32(np.pi) * ratio * np.rint(a / ratio))
-    clips = np.flatnonzero((blocks.min(1) < NEAR) | (blocks.max(1) > 255 - NEAR))
+    clips = np.flatnonzero((blocks.min(1) < NEAR) | (blocks.max(1) > layout.top - NEAR))
     if len(clips):
         out[:, clips] = estimate(blocks[clips], wave[clips], layout, qualities)
     return out
@@ -219,7 +220,7 @@ def aim(x: np.ndarray, layout: Layout, block: np.ndarray, wave: np.ndarray, sign
 
     Returns the distance, float32 >= 0, and the way there: int16, 1 upwards, -1 downwards."""
     measure = (waves().T / layout.steps).astype(np.float32)
-    a = ((x.astype(np.float32) - 128) @ measure)[block, wave]
+    a = ((x.astype(np.float32) - layout.middle) @ measure)[block, wave]
     target = nearest(torch.from_numpy(a), torch.from_numpy(sign)).numpy()
     return np.abs(target - a), np.where(target >= a, 1, -1).astype(np.int16)
 
@@ -235,13 +236,13 @@ ROOM = (2, 4, 7, 11, 16, 24)  # how far `room` may pull the pixels of a block aw
 COARSE = slice(4, None, 2)  # patterns that are tried after a pull: every other one, the weakest left out
 
 
-def candidates(old: np.ndarray, pattern: np.ndarray, room: bool) -> np.ndarray:
+def candidates(old: np.ndarray, pattern: np.ndarray, room: bool, top: int = 255) -> np.ndarray:
     "Changes (G, l, 3, 64) that adding `pattern` (g, l, 3, 64) makes to blocks `old` (l, 3, 64), clipped."
-    d = np.clip(old + pattern, 0, 255) - old
+    d = np.clip(old + pattern, 0, top) - old
     if not room:
         return d
-    pulled = [np.clip(old, pull, 255 - pull) for pull in ROOM]
-    return np.concatenate([d] + [np.clip(p + pattern[COARSE], 0, 255) - old for p in pulled])
+    pulled = [np.clip(old, pull, top - pull) for pull in ROOM]
+    return np.concatenate([d] + [np.clip(p + pattern[COARSE], 0, top) - old for p in pulled])
 
 # %% ../nbs/11b_search.ipynb #91624ed5
 NOTHING = 0.02  # of a lattice step: a move below it has been clipped away
@@ -257,7 +258,7 @@ def moves(x: np.ndarray, origin: np.ndarray, layout: Layout, block: np.ndarray, 
     old = x[block]
     distance, way = aim(x, layout, block, wave, sign)
     pattern = patterns()[strengths(layout), wave] * way[..., None]
-    d = candidates(old, pattern, room)
+    d = candidates(old, pattern, room, layout.top)
     measure = (waves() / layout.steps[:, None]).astype(np.float32)[wave]
     move = np.einsum("glsp,lsp->gls", d.astype(np.float32), measure) * way
     useful = (move > NOTHING) & (move <= distance + PAST)
@@ -303,12 +304,13 @@ class Draft:
 # %% ../nbs/11b_search.ipynb #4e7c13c7
 def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, room: bool = False) -> Draft:
     "A draft in which nothing is written yet. `ValueError` unless cover and word fit the layout."
-    if cover.dtype != np.uint8 or tuple(side // 8 for side in cover.shape) != (layout.h, layout.w):
-        wanted = f"a uint8 gray image of {layout.h}x{layout.w} whole 8x8 blocks"
+    if cover.dtype != layout.pixels or tuple(side // 8 for side in cover.shape) != (layout.h, layout.w):
+        wanted = f"a {np.dtype(layout.pixels)} gray image of {layout.h}x{layout.w} whole 8x8 blocks"
         raise ValueError(f"the cover is {cover.dtype} {cover.shape}; this layout needs {wanted}")
     if len(word) != layout.n:
         raise ValueError(f"the word has {len(word)} bytes; this layout needs {layout.n}")
-    origin = whole_blocks(torch.tensor(cover)[None, None], layout.h, layout.w)[0].numpy().astype(np.int16)
+    pixels = torch.tensor(cover.astype(np.int16))[None, None]
+    origin = whole_blocks(pixels, layout.h, layout.w)[0].numpy()
     return Draft(layout, origin, letters(np.frombuffer(bytes(word), np.uint8), layout), margin, room)
 
 
@@ -316,7 +318,7 @@ def blocks_of(draft: Draft) -> np.ndarray:
     "The image as blocks, int16 (h*w, 64)."
     x = draft.origin.copy()
     np.add.at(x, draft.layout.block, draft.changes.sum(0, dtype=np.int16))
-    return np.clip(x, 0, 255)
+    return np.clip(x, 0, draft.layout.top)
 
 # %% ../nbs/11b_search.ipynb #d9a31388
 SHORT = 300  # price of a reading that is short by 1: more than a move by a whole step at quality 50 (120)
