@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIDES', 'PROMISES', 'CHECKS', 'WORD_LENGTHS', 'BLOCKS_PER_BYTE', 'EmbedError', 'NoWatermarkError', 'Reading', 'Mark',
            'check_gray', 'check_payload', 'check_mark', 'coded_bits', 'network_capacity', 'promised_codes',
-           'promised_capacity']
+           'promised_capacity', 'sturdy_capacity', 'tiled_capacity']
 
 # %% ../nbs/02b_mark.ipynb #42c98f26
 from collections.abc import Iterator
@@ -171,3 +171,15 @@ def promised_codes(H: int, W: int) -> list[tuple[int, int]]:
 def promised_capacity(H: int, W: int) -> int:
     "Payload bytes of a mark with a promise in an H x W image; 0 below 72 whole 8x8 blocks (72x72 pixels)."
     return max((frame_capacity(n - checks) for n, checks in promised_codes(H, W)), default=0)
+
+
+def sturdy_capacity(H: int, W: int) -> int:
+    "Payload bytes of a mark for many coders: 32 bytes or more, 16 of them checks; 0 below 192 whole blocks."
+    room = (H // 8) * (W // 8) // BLOCKS_PER_BYTE
+    return max((frame_capacity(n - max(CHECKS)) for n in WORD_LENGTHS if 32 <= n <= room), default=0)
+
+
+def tiled_capacity(H: int, W: int) -> int:
+    "Payload bytes of a tiled mark in an H x W image: 0 below 256 pixels, 43, and 187 from 512 pixels."
+    across = min(2, min(H, W) // 256)
+    return frame_capacity(48 * across**2) if across else 0

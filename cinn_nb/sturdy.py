@@ -33,7 +33,7 @@ from .jpeg import jpeg_file
 from .jpeg_fast import _forward_passes, _inverse_passes
 from .lattice import soft_parity
 from .mark import BLOCKS_PER_BYTE, PROMISES, WORD_LENGTHS, EmbedError, Mark, Reading
-from .mark import check_gray, check_payload, promised_capacity
+from .mark import check_gray, check_payload, promised_capacity, sturdy_capacity
 from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
 from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, SIDE, UNSAVED, SurvivalError
 from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
@@ -1142,7 +1142,7 @@ class SturdyMark:
         _check_promise(self.survive, self.channels)
 
     def capacity(self, H: int, W: int) -> int:
-        return max((frame_capacity(n - CODE_CHECKS) for n in sturdy_lengths(H, W)), default=0)
+        return sturdy_capacity(H, W)
 
     def read(self, image: np.ndarray) -> Reading | None:
         return next((reading for reading, _ in all_sturdy(image)), None)

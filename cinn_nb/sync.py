@@ -9,12 +9,12 @@ __all__ = ['SIDE', 'WAVES', 'STEP', 'SILENT', 'PILOTS', 'SENT', 'PLACES', 'NEIGH
            'BEGIN', 'GO_ON', 'LEAST', 'FAINT', 'GONE_IN', 'ERASED_BEFORE', 'TILE_BITS', 'TILE_CODE', 'STRONGER',
            'READ_IN', 'SURVIVE', 'WEAKER', 'tile_waves', 'image_blocks', 'carriers', 'soften', 'soft_map', 'fold',
            'unfold', 'keys', 'pilot', 'pilot_score', 'z_order', 'message_bits', 'tile_signs', 'Tile', 'tiles_for',
-           'tiled_capacity', 'mask', 'coded_words', 'arrangements', 'decode_tiles', 'sent_bits', 'turned',
-           'turned_back', 'turned_pilots', 'every_offset', 'all_scores', 'Grid', 'first_place', 'busy_part',
-           'find_grids', 'unmoved', 'likely_grids', 'Found', 'decode_grids', 'read_tiles', 'moved_file', 'slopes',
-           'grid_changes', 'own_grid', 'asked', 'Draft', 'image_of', 'charge', 'bargain', 'says', 'grid_at',
-           'parts_lost', 'drafts', 'write_tiles', 'erase_tiles', 'TiledMark', 'tiled_map', 'network_input',
-           'network_bits', 'network_stego', 'read_network', 'TiledNetworkMark']
+           'mask', 'coded_words', 'arrangements', 'decode_tiles', 'sent_bits', 'turned', 'turned_back', 'turned_pilots',
+           'every_offset', 'all_scores', 'Grid', 'first_place', 'busy_part', 'find_grids', 'unmoved', 'likely_grids',
+           'Found', 'decode_grids', 'read_tiles', 'moved_file', 'slopes', 'grid_changes', 'own_grid', 'asked', 'Draft',
+           'image_of', 'charge', 'bargain', 'says', 'grid_at', 'parts_lost', 'drafts', 'write_tiles', 'erase_tiles',
+           'TiledMark', 'tiled_map', 'network_input', 'network_bits', 'network_stego', 'read_network',
+           'TiledNetworkMark']
 
 # %% ../nbs/11c_sync.ipynb #1b897482
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from .dct import dct_basis, from_blocks, psnr
 from .informed import whole_blocks
 from .jpeg import jpeg_file, jpeg_files
 from .lattice_network import LatticeCINN, block_range, place_signs
-from .mark import EmbedError, Reading, check_gray, check_payload
+from .mark import EmbedError, Reading, check_gray, check_payload, tiled_capacity
 from .network import Carrier, bits_to_map, decode_soft, load, map_to_bits, round_stego
 from .reed_solomon import DecodingError, MessageCode, frame, frame_capacity, keystream, unframe
 
@@ -175,11 +175,6 @@ TILES = (Tile(16), Tile(24), Tile(48), Tile(24, across=2), Tile(48, across=2))
 def tiles_for(H: int, W: int) -> list[Tile]:
     "The tiles that an H x W image has room for, smallest payload first."
     return [tile for tile in TILES if min(H, W) >= 8 * SIDE * tile.across]
-
-
-def tiled_capacity(H: int, W: int) -> int:
-    "Payload bytes of a tiled mark in an H x W image: 0 below 256 pixels, 43, and 187 from 512 pixels."
-    return max((tile.capacity for tile in tiles_for(H, W)), default=0)
 
 # %% ../nbs/11c_sync.ipynb #02a48725
 def mask(tile: Tile) -> np.ndarray:

@@ -20,6 +20,8 @@ from cinn_nb.mark import (
     check_payload,
     network_capacity,
     promised_capacity,
+    sturdy_capacity,
+    tiled_capacity,
 )
 
 # %% ../nbs/12_watermark.ipynb #84c923f5
@@ -54,12 +56,9 @@ def capacity(
     family = _promised_for(survive, channels, anywhere)
     if family is None and not anywhere:
         return network_capacity(H, W)
-    if family == "turbo":
-        return promised_capacity(H, W)
-    from cinn_nb.sturdy import SturdyMark
-    from cinn_nb.sync import TiledMark
-
-    return (TiledMark() if anywhere else SturdyMark(survive, family)).capacity(H, W)
+    if anywhere:
+        return tiled_capacity(H, W)
+    return promised_capacity(H, W) if family == "turbo" else sturdy_capacity(H, W)
 
 # %% ../nbs/12_watermark.ipynb #96743e3d
 # networks that a reader tries, one after the other; the last one was called `cinn` in an earlier version
