@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sources import ROOT, cells, order
 
+ADDING = ["adding_code", "adding_subnetwork", "adding_attack", "adding_method", "adding_modality"]
+
 
 def front(root: Path = ROOT) -> str:
     "All Markdown of the front page, with what its cells put out."
@@ -63,7 +65,7 @@ def toctrees(notebooks: dict[str, list[dict]]) -> str:
         part = method if place < 20 else experiments if place < 50 else course
         part += [f"{number(stem)} {title_of(notebook)}{mark} <{stem}>"] if place >= 0 else []
     parts = {"Method (● core path)": method, "Experiments": experiments, "Course": course}
-    parts["Reference"] = ["claims", "glossary", "Index of names <genindex>", "contributing", "changelog"]
+    parts["Reference"] = ["claims", "glossary", "Index of names <genindex>", "contributing", *ADDING, "changelog"]
     trees = []
     for caption, lines in parts.items():
         listed = "\n".join(lines)

@@ -1,6 +1,7 @@
 """`make book`: pages from notebooks, a site from the pages, and a look at what came out. Executes no notebook."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,8 @@ def write_pages(out: Path, root: Path = ROOT) -> int:
     texts["glossary"] = contents.glossary(root)
     for name in ("CHANGELOG", "CONTRIBUTING"):
         texts[name.lower()] = (root / f"{name}.md").read_text(encoding="utf-8")
+    for path in sorted((root / "book" / "adding").glob("*.md")):
+        texts[f"adding_{path.stem}"] = path.read_text(encoding="utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(relink(text), encoding="utf-8")
     (out / "names.json").write_text(json.dumps(name_links(notebooks)), encoding="utf-8")
@@ -48,7 +51,8 @@ def build(out: Path, root: Path = ROOT) -> list[str]:
     "Make pages and site below a folder; returns what is wrong with them, one line each."
     number = write_pages(out / "src", root)
     shutil.rmtree(out / "html", ignore_errors=True)
-    options = ["-q", "-W", "--keep-going", "-b", "html", "-c", root / "book", "-d", out / "doctrees"]
+    options = ["-q", "-W", "--keep-going", "-j", os.environ.get("BOOK_JOBS", "auto")]
+    options += ["-b", "html", "-c", root / "book", "-d", out / "doctrees"]
     command = [sys.executable, "-m", "sphinx", *options, out / "src", out / "html"]
     done = subprocess.run([*map(str, command)], cwd=root)
     wrong = ["Sphinx found faults, named above"] * (done.returncode != 0)

@@ -7,7 +7,9 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PATHS = {"core": "", "bonus": " (bonus)", "beyond": ""}  # what the sidebar adds to a title
+
+
+MOVED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md#glossary": "glossary.md"}
 
 
 class BookError(ValueError):
@@ -62,10 +64,11 @@ def bare_dashes(text: str) -> bool:
 
 def relink(text: str) -> str:
     "Links as they lead inside the book, where all pages lie in one folder and the files beside them."
-    text = re.sub(r"\]\((?:\.\./)?data/results/\w+/(\w+\.ipynb)", r"](\1", text)
-    text = re.sub(r"\]\((?:\.\./)?nbs/(\w+\.ipynb)", r"](\1", text)
-    text = re.sub(r"""(\]\(|src=["']|href=["'])\.\./""", r"\1", text)
-    for old, new in {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}.items():
+    text = re.sub(r"\]\((?:\.\./)*data/results/\w+/(\w+\.ipynb)", r"](\1", text)
+    text = re.sub(r"\]\((?:\.\./)*nbs/(\w+\.ipynb)", r"](\1", text)
+    text = re.sub(r"\]\((?:\.\./)*book/adding/(\w+)\.md", r"](adding_\1.md", text)
+    text = re.sub(r"""(\]\(|src=["']|href=["'])(?:\.\./)+""", r"\1", text)
+    for old, new in MOVED.items():
         text = text.replace(f"]({old}", f"]({new}")
     return text
 
@@ -262,7 +265,8 @@ def page(stem: str, notebook: list[dict], table: dict[str, str | list[str]], not
     module, made, seen = module_of(notebook), [], set()
     for cell in notebook:
         if cell["cell_type"] == "markdown":
-            made.append({**cell, "source": relink(cell["source"]), "metadata": {}})
+            if cell["source"].strip() != "## Export -":
+                made.append({**cell, "source": relink(cell["source"]), "metadata": {}})
         elif cell["cell_type"] == "code" and shown(cell):
             flags, code = directives(cell["source"])
             if module and exported(flags) and (marks := targets(code, module, seen)):

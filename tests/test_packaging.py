@@ -65,7 +65,7 @@ def test_every_direct_dependency_is_pinned_within_its_range():
 def test_conda_and_pip_pins_agree():
     listed = environment()
     assert listed[-1] == "-e .[all]"
-    extras = ("rivals_requirements", "codecs_requirements")
+    extras = ("rivals_requirements", "codecs_requirements", "book_requirements")
     optional = {Requirement(need).name for extra in extras for need in settings()[extra].split()}
     assert pins(listed[:-1]) == {name: pin for name, pin in constraints().items() if name not in optional}
 
@@ -138,7 +138,7 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     assert [name for name in in_sdist if name.startswith(("nbs", "tests"))] == []
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
-    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "codecs", "all"]
+    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "codecs", "book", "all"]
     scripts = wheel.read(
         next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     ).decode()
