@@ -59,7 +59,9 @@ def faults(site: Path) -> list[str]:
     found = []
     for path, page in pages.items():
         name = path.relative_to(site)
-        found += [f"{name}: {a!r} leads nowhere" for a in sorted(set(page.links)) if broken(site, path, a, anchors)]
+        found += [
+            f"{name}: {a!r} leads nowhere" for a in sorted(set(page.links)) if broken(site, path, a, anchors)
+        ]
         here = [a for a in page.fetched if not elsewhere(a) and not a.startswith("data:")]
         found += [f"{name}: {a!r} is not there" for a in sorted(set(here)) if broken(site, path, a, anchors)]
         found += [f"{name}: fetches {a!r}" for a in sorted(set(page.fetched)) if elsewhere(a)]

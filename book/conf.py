@@ -1,6 +1,5 @@
-"""How Sphinx builds the book. Sources are made by make.py; nothing is executed, nothing comes from another host."""
+"""How Sphinx builds the book from what make.py wrote: nothing executed, nothing from another host."""
 
-import json
 import shutil
 import sys
 from importlib.metadata import files

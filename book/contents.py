@@ -1,4 +1,4 @@
-"""The pages that no notebook holds: contents, reading path, claims, glossary, and the notices of the others."""
+"""The pages that no notebook holds: contents, reading path, claims, glossary; and notices for the others."""
 
 import json
 import re
@@ -65,7 +65,14 @@ def toctrees(notebooks: dict[str, list[dict]]) -> str:
         part = method if place < 20 else experiments if place < 50 else course
         part += [f"{number(stem)} {title_of(notebook)}{mark} <{stem}>"] if place >= 0 else []
     parts = {"Method (● core path)": method, "Experiments": experiments, "Course": course}
-    parts["Reference"] = ["claims", "glossary", "Index of names <genindex>", "contributing", *ADDING, "changelog"]
+    parts["Reference"] = [
+        "claims",
+        "glossary",
+        "Index of names <genindex>",
+        "contributing",
+        *ADDING,
+        "changelog",
+    ]
     trees = []
     for caption, lines in parts.items():
         listed = "\n".join(lines)
@@ -93,13 +100,17 @@ def reading_path(notebooks: dict[str, list[dict]], root: Path = ROOT) -> str:
 
 > Which rooms there are, what each teaches, and how long it takes.
 
-The **core** path is the paper's method: read it in this order, about {hours["core"]}. *Bonus* rooms are for engineers ({hours["bonus"]}); the others go beyond the paper ({hours["beyond"]}). Every room stands on those above it, and its box says on which.
+The **core** path is the paper's method: read it in this order, about {hours["core"]}. *Bonus* rooms are
+for engineers ({hours["bonus"]}); the others go beyond the paper ({hours["beyond"]}). Every room stands on
+those above it, and its box says on which.
 
 | path | notebook | you learn | to read | runs in |
 | --- | --- | --- | --- | --- |
 {chr(10).join(lines)}
 
-Then come the experiments: each asks one question, says beforehand what would count as an answer, and ends with what we learn. Their pages here are executed copies. [Results](40_results.ipynb) gathers every table and figure; [Claims](claims.md) holds every verdict.
+Then come the experiments: each asks one question, says beforehand what would count as an answer, and ends
+with what we learn. Their pages here are executed copies. [Results](40_results.ipynb) gathers every table and
+figure; [Claims](claims.md) holds every verdict.
 """
 
 
@@ -111,7 +122,9 @@ def claims_page(root: Path = ROOT) -> str:
 
 > Every number that this study states about itself or about the paper, with the rule's verdict.
 
-A verdict comes from a rule in [claims.yaml](claims.yaml), not from us looking at the number: *holds*, *fails*, *not decided* between the two, or *measured* where there is no rule. How that works: [14c_claims](14c_claims.ipynb). The chain of records behind a claim: `cinn-run why ID`.
+A verdict comes from a rule in [claims.yaml](claims.yaml), not from us looking at the number: *holds*,
+*fails*, *not decided* between the two, or *measured* where there is no rule. How that works:
+[14c_claims](14c_claims.ipynb). The chain of records behind a claim: `cinn-run why ID`.
 
 {claims_table(root)}
 

@@ -1,4 +1,4 @@
-"""`make book`: pages from notebooks, a site from the pages, and a look at what came out. Executes no notebook."""
+"""`make book`: pages from notebooks, a site from the pages, a check of what came out. Executes nothing."""
 
 import json
 import os
@@ -20,7 +20,9 @@ def write_pages(out: Path, root: Path = ROOT) -> int:
     found = pages(root)
     notebooks = {stem: cells(path) for stem, path in found.items()}
     alt = read_alt(root)
-    wrong = [line for stem, notebook in notebooks.items() for line in faults(stem, notebook, alt.get(stem, {}))]
+    wrong = [
+        line for stem, notebook in notebooks.items() for line in faults(stem, notebook, alt.get(stem, {}))
+    ]
     if wrong:
         raise BookError("\n".join(wrong))
     shutil.rmtree(out, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`make alt`: pictures that have no alternative text yet, written out to be looked at, with the lines to fill in."""
+"""`make alt`: pictures without an alternative text, written out to be looked at, and the lines to fill in."""
 
 import base64
 from pathlib import Path

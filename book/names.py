@@ -10,7 +10,9 @@ NAME = re.compile(
     r'(?P<before><span class="o">\.</span>)?'
     r'<span class="(?P<kind>n|nn)">(?P<name>[\w.]+)</span>(?P<after>\s*<span class="o">=</span>)?'
 )
-INLINE = re.compile(r'(<code class="docutils literal notranslate">)<span class="pre">(\w+)(\(\))?</span>(</code>)')
+INLINE = re.compile(
+    r'(<code class="docutils literal notranslate">)<span class="pre">(\w+)(\(\))?</span>(</code>)'
+)
 
 
 def link_names(body: str, links: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""From notebooks to pages of the book: nbdev's directives, links, alternative texts, definitions. Runs nothing."""
+"""From notebooks to pages of the book: directives, links, alternative texts, definitions. Runs nothing."""
 
 import ast
 import json
@@ -9,7 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-MOVED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md#glossary": "glossary.md"}
+MOVED = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "README.md#glossary": "glossary.md",
+}
 
 
 class BookError(ValueError):
@@ -180,7 +184,7 @@ def read_alt(root: Path = ROOT) -> dict[str, dict[str, str | list[str]]]:
 
 
 def alt_texts(cell: dict, table: dict[str, str | list[str]]) -> list[str]:
-    """The texts of a cell's pictures: from `#| fig-alt: ...` in the cell, else from the table; "" where none is."""
+    """The texts of a cell's pictures: from `#| fig-alt: ...` in it, else from the table; "" for none."""
     count = sum(map(is_picture, cell.get("outputs", [])))
     here = [flag[8:].strip(" \"'") for flag in directives(cell["source"])[0] if flag.startswith("fig-alt:")]
     given = here or table.get(figure_key(cell), table.get(cell["id"], []))
@@ -211,7 +215,9 @@ def faults(stem: str, notebook: list[dict], table: dict[str, str | list[str]]) -
             lacking = alt_texts(cell, table).count("")
             if lacking:
                 key = figure_key(cell)
-                found.append(f"{where}: no alternative text for {lacking} picture(s): book/alt/{stem}.yaml, {key}")
+                found.append(
+                    f"{where}: no alternative text for {lacking} picture(s): book/alt/{stem}.yaml, {key}"
+                )
     return found
 
 
@@ -241,7 +247,9 @@ def code_cells(cell: dict, texts: list[str]) -> list[dict]:
         meta = {"tags": tags if i == 0 else ["remove-input"]}
         if any(map(is_picture, outputs)):
             meta["mystnb"] = {"image": {"alt": texts[i]}}
-        made.append({**cell, "source": code, "metadata": meta, "outputs": outputs, "id": f"{cell['id']}{i or ''}"})
+        made.append(
+            {**cell, "source": code, "metadata": meta, "outputs": outputs, "id": f"{cell['id']}{i or ''}"}
+        )
     return made
 
 

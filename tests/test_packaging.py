@@ -138,7 +138,14 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     assert [name for name in in_sdist if name.startswith(("nbs", "tests"))] == []
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
-    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "codecs", "book", "all"]
+    assert re.findall(r"Provides-Extra: (\w+)", metadata) == [
+        "study",
+        "dev",
+        "rivals",
+        "codecs",
+        "book",
+        "all",
+    ]
     scripts = wheel.read(
         next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     ).decode()
