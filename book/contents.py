@@ -94,7 +94,7 @@ def reading_path(notebooks: dict[str, list[dict]], root: Path = ROOT) -> str:
             minutes[kind] += int(time[1])
             name = f"[{number(stem)} {title_of(notebook)}]({stem}.ipynb)"
             name = f"**{name}**" if kind == "core" else name
-            lines.append(f"| {kind} | {name} | {learn.get(stem, '')} | {time[1]} min | {time[2]} s |")
+            lines.append(f"| {kind} | {name} | {learn.get(stem, '')} | {time[1]} | {time[2]} |")
     hours = {kind: f"{total / 60:.0f} hours" for kind, total in minutes.items()}
     return f"""# Reading path
 
@@ -104,8 +104,8 @@ The **core** path is the paper's method: read it in this order, about {hours["co
 for engineers ({hours["bonus"]}); the others go beyond the paper ({hours["beyond"]}). Every room stands on
 those above it, and its box says on which.
 
-| path | notebook | you learn | to read | runs in |
-| --- | --- | --- | --- | --- |
+| path | notebook | you learn | minutes to read | seconds to run |
+| --- | --- | --- | ---: | ---: |
 {chr(10).join(lines)}
 
 Then come the experiments: each asks one question, says beforehand what would count as an answer, and ends
