@@ -32,6 +32,7 @@ html_static_path = ["static", "../_docs/mathjax"]
 html_css_files = ["book.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_domain_indices = False
 html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"

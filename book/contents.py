@@ -32,6 +32,12 @@ def rows(text: str) -> list[list[str]]:
     return [[part.strip() for part in re.split(r"(?<!\\)\|", line)] for line in lines[2:]]
 
 
+def code_blocks(text: str) -> list[dict]:
+    "The Python in a page of Markdown, as the cells of a notebook."
+    found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [{"cell_type": "code", "source": block} for block in found]
+
+
 def title_of(notebook: list[dict]) -> str:
     "The first heading of a notebook."
     texts = [cell["source"] for cell in notebook if cell["cell_type"] == "markdown"]

@@ -41,7 +41,8 @@ def write_pages(out: Path, root: Path = ROOT) -> int:
         texts[f"adding_{path.stem}"] = path.read_text(encoding="utf-8")
     for name, text in texts.items():
         (out / f"{name}.md").write_text(relink(text), encoding="utf-8")
-    (out / "names.json").write_text(json.dumps(name_links(notebooks)), encoding="utf-8")
+    with_code = notebooks | {name: contents.code_blocks(text) for name, text in texts.items()}
+    (out / "names.json").write_text(json.dumps(name_links(with_code)), encoding="utf-8")
     shutil.copytree(root / "figures", out / "figures", ignore=shutil.ignore_patterns("quick", "medium"))
     for name in BESIDE:
         (out / name).parent.mkdir(parents=True, exist_ok=True)

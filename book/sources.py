@@ -133,7 +133,7 @@ def name_links(notebooks: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
     defined, imported, own, home = {}, {}, {}, {}
     for stem, notebook in notebooks.items():
         module = module_of(notebook)
-        home[module] = stem
+        home |= {module: stem} if module else {}
         own[stem], imported[stem] = {}, {}
         for cell in notebook:
             if cell["cell_type"] != "code":
@@ -157,7 +157,7 @@ def name_links(notebooks: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
     for stem in notebooks:
         found = {name: target(place) for name, place in (imported[stem] | own[stem]).items()}
         links[stem] = {name: place for name, place in found.items() if place}
-        links[stem] |= {f"cinn_nb.{module}": f"{page}.html" for module, page in home.items() if module}
+        links[stem] |= {f"cinn_nb.{module}": f"{page}.html" for module, page in home.items()}
     return links
 
 
@@ -223,14 +223,14 @@ def faults(stem: str, notebook: list[dict], table: dict[str, str | list[str]]) -
 
 def targets(code: str, module: str, seen: set[str]) -> str:
     "Invisible targets for what a cell defines, in Sphinx's Python domain; nothing for what has one already."
-    lines = []
+    first = f"```{{py:module}} cinn_nb.{module}\n:no-typesetting:\n```" if not seen else ""
+    lines = [first or f"```{{py:currentmodule}} cinn_nb.{module}\n```"]
     for kind, name in definitions(code):
-        full = f"cinn_nb.{module}.{name}"
-        if full not in seen:
-            seen.add(full)
+        if name not in seen:
+            seen.add(name)
             call = "()" if kind in ("function", "method") else ""
-            lines.append(f"```{{py:{kind}}} {full}{call}\n:no-typesetting:\n```")
-    return "\n\n".join(lines)
+            lines.append(f"```{{py:{kind}}} {name}{call}\n:no-typesetting:\n```")
+    return "\n\n".join(lines) if len(lines) > 1 else ""
 
 
 def code_cells(cell: dict, texts: list[str]) -> list[dict]:

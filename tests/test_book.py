@@ -60,8 +60,8 @@ def test_exported_cells_are_marked_and_their_names_can_be_linked():
     source = "#| export\nclass A:\n    def f(self): ...\n    def _g(self): ...\n\ndef _h(): ...\nN: int = 3"
     _, marks, cell = made(text("# Room"), code("#| default_exp room"), code(source))
     assert cell["metadata"]["tags"] == ["exported"] and not cell["source"].startswith("#|")
-    named = re.findall(r"\{py:(\w+)\} cinn_nb\.room\.([\w.]+)", marks["source"])
-    assert named == [("class", "A"), ("method", "A.f"), ("data", "N")]
+    named = re.findall(r"\{py:(\w+)\} ([\w.]+)", marks["source"])
+    assert named == [("module", "cinn_nb.room"), ("class", "A"), ("method", "A.f"), ("data", "N")]
 
 
 def test_a_name_leads_to_where_it_is_defined_also_through_another_module():
