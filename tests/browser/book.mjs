@@ -1,6 +1,7 @@
 // The book in headless Chromium: screenshots of its pages, every request to another host, errors, pages that are
 // wider than the window, formulas that did not become pictures, and whether the search finds something.
-// Usage: node book.mjs SITE FOLDER [page ...]; run.sh calls it. CHROMIUM: path of the browser.
+// Usage: node book.mjs SITE FOLDER [page ...]; run.sh calls it. CHROMIUM: path of the browser. Pages that are named
+// are also shown at their first figure, table and definition.
 import { mkdirSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
@@ -44,7 +45,7 @@ for (const look of looks) {
     if (seen.over > 1) note(`${name} is ${seen.over} px wider than the window`);
     if (seen.drawn < seen.formulas || seen.wrong) note(`${name}: ${seen.drawn} of ${seen.formulas} formulas, ${seen.wrong} wrong`);
     await shot(name);
-    for (const [kind, where] of [["figure", ".cell_output img"], ["table", ".cell_output table, article table"], ["package", ".tag_exported:has(.nf, .nc)"]]) {
+    for (const [kind, where] of !named.length ? [] : [["figure", ".cell_output img"], ["table", ".cell_output table, article table"], ["package", ".tag_exported:has(.nf, .nc)"]]) {
       const found = page.locator(where).first();
       if (!(await found.count())) continue;
       await found.evaluate((element) => element.scrollIntoView({ block: "center", behavior: "instant" }));
