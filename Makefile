@@ -26,7 +26,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab book alt browser install-model prepare gpu-pack gpu-unpack clean says
+.PHONY: help reproduce test lab book slides alt browser install-model prepare gpu-pack gpu-unpack clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -64,6 +64,9 @@ lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened the
 
 book: $(INSTALLED).book ## build the site of all notebooks into _docs/html; nothing is run; stops at a broken link or a missing text
 	@$(BIN)/python book/make.py
+
+slides: $(INSTALLED).book ## build a deck for each session of the course into _docs/slides/html
+	@$(BIN)/python book/slides.py
 
 alt: $(INSTALLED) ## write out the pictures that have no alternative text yet, with the lines to fill in
 	@$(BIN)/python book/missing.py

@@ -1,5 +1,6 @@
 """How Sphinx builds the book from what make.py wrote: nothing executed, nothing from another host."""
 
+import os
 import shutil
 import sys
 from importlib.metadata import files
@@ -17,7 +18,8 @@ copyright = cfg["copyright"]
 version = release = cfg["version"]
 language = "en"
 
-extensions = ["myst_nb", "sphinx_copybutton", "names"]
+slides = "CINN_SLIDES" in os.environ  # the same settings for the decks of slides.py
+extensions = ["myst_nb", "sphinx_revealjs"] if slides else ["myst_nb", "sphinx_copybutton", "names"]
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"
@@ -38,6 +40,11 @@ pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 copybutton_exclude = ".linenos, .gp, .go"
 templates_path = []
+
+revealjs_style_theme = "white"
+revealjs_static_path = html_static_path
+revealjs_css_files = ["slides.css"]
+revealjs_script_conf = {"hash": True, "slideNumber": True, "width": 1280, "height": 720, "margin": 0.06}
 
 # One file of MathJax, drawn as SVG: it needs no fonts and no other host.
 mathjax_path = "tex-svg.js"

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from sources import ROOT, cells, order
+from sources import ROOT, cells, is_session, order
 
 ADDING = ["adding_code", "adding_subnetwork", "adding_attack", "adding_method", "adding_modality"]
 
@@ -163,6 +163,9 @@ def glossary(root: Path = ROOT) -> str:
 def notice(stem: str, path: Path, notebook: list[dict], root: Path = ROOT) -> str:
     "Where a page comes from: the module that it exports, or the run whose outputs it shows."
     source = f"`nbs/{stem}.ipynb`"
+    if is_session(stem):
+        how = "Placeholders run and are wrong; `make course` writes your copy, and the teacher's."
+        return f"```{{note}}\nThe students' copy of a session, without outputs. {how}\n```"
     if order(stem)[0] < 20 or order(stem)[0] >= 50:
         return ""
     if path.parent.name == "nbs":

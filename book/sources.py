@@ -27,10 +27,40 @@ def settings(root: Path = ROOT) -> dict[str, str]:
     return dict(ini["DEFAULT"])
 
 
+HOLE = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.DOTALL | re.MULTILINE)
+INSTEAD = re.compile(r"^ *### INSTEAD: ?(.*)\n", re.MULTILINE)
+
+
 def cells(path: Path) -> list[dict]:
-    "A notebook's cells, each with its source as one text."
+    "A notebook's cells, each with its source as one text; of a session of the course what students get."
     content = json.loads(path.read_text(encoding="utf-8"))
-    return [cell | {"source": "".join(cell["source"])} for cell in content["cells"]]
+    found = [cell | {"source": "".join(cell["source"])} for cell in content["cells"]]
+    return students(found) if is_session(path.stem) else found
+
+
+def tags(cell: dict) -> list[str]:
+    "The tags of a cell."
+    return cell.get("metadata", {}).get("tags", [])
+
+
+def is_session(stem: str) -> bool:
+    "Whether a notebook is a session of the course, 91 to 96."
+    return 91 <= order(stem)[0] <= 96
+
+
+def students(notebook: list[dict]) -> list[dict]:
+    "A session as handed out: holes instead of solutions, no outputs, nothing for the teacher."
+
+    def hole(found: re.Match) -> str:
+        return "\n".join(
+            [f"{found[1]}# TODO: yours", *(found[1] + line for line in INSTEAD.findall(found[2]))]
+        )
+
+    kept = [dict(cell) for cell in notebook if "instructor" not in tags(cell)]
+    for cell in kept:
+        if cell["cell_type"] == "code":
+            cell |= {"source": HOLE.sub(hole, cell["source"]), "outputs": []}
+    return kept
 
 
 def order(stem: str) -> tuple[int, str]:

@@ -17,6 +17,7 @@ import check
 import contents
 import missing
 import names
+import slides
 import sources
 
 PAGES = sources.pages()
@@ -154,6 +155,35 @@ def test_texts_are_sentences():
         for text in ([entry] if isinstance(entry, str) else entry)
     ]
     assert [text for text in texts if not 30 <= len(text) <= 400 or text[-1] not in ".!?"] == []
+
+
+# --- the course ---
+
+TASK = "def f(x):\n    ### BEGIN SOLUTION\n    return x + 1\n    ### INSTEAD: return x\n    ### END SOLUTION"
+SESSION = [
+    text("# Session 1\n> Why."),
+    code(TASK),
+    text("**For the teacher.** See [03_dct](03_dct.ipynb)."),
+    text("## Task\nAs in [03_dct](03_dct.ipynb), or [elsewhere](https://x.org).\n\n#### Deep"),
+    code("plot()", PICTURE),
+]  # fmt: skip
+for cell, tag in zip(SESSION, ["slide", "", "instructor", "slide", ""]):
+    cell["metadata"] = {"tags": [tag] if tag else []}
+
+
+def test_the_book_shows_of_a_session_what_students_get(tmp_path):
+    for stem in ("91_session", "21_session"):
+        (tmp_path / f"{stem}.ipynb").write_text(json.dumps({"cells": SESSION}))
+    shown, whole = (sources.cells(tmp_path / f"{stem}.ipynb") for stem in ("91_session", "21_session"))
+    assert [cell["source"] for cell in shown][1] == "def f(x):\n    # TODO: yours\n    return x"
+    assert len(shown) == 4 and not any(cell.get("outputs") for cell in shown)
+    assert len(whole) == 5 and "### BEGIN SOLUTION" in whole[1]["source"] and whole[4]["outputs"]
+    assert "students' copy" in contents.notice("91_session", tmp_path / "91_session.ipynb", shown)
+
+
+def test_a_deck_holds_the_tagged_cells_and_no_link_to_another_page():
+    whole = "# Session 1\n> Why.\n\n## Task\nAs in 03_dct, or [elsewhere](https://x.org).\n\n### Deep"
+    assert slides.deck(SESSION) == whole and slides.deck(SESSION[1:3]) == ""
 
 
 # --- links ---

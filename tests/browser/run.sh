@@ -14,4 +14,9 @@ if [ ! -e "$tools/node_modules/playwright-core" ]; then
   npm install --silent --no-fund --no-audit --prefix "$tools" playwright-core@1.65.1 || skip "playwright-core is not to be had"
 fi
 (cd "$tools" && node ../../tests/browser/book.mjs ../html ../shots "$@")
+if [ -d _docs/slides/html ]; then
+  (cd "$tools" && node ../../tests/browser/slides.mjs ../slides/html ../shots/slides)
+else
+  echo "skipped: the slides (tests/browser/slides.mjs): none are built; make slides builds them"
+fi
 echo "Screenshots are in _docs/shots/."
