@@ -8,7 +8,8 @@ from typing import Any
 
 NAME = re.compile(
     r'(?P<before><span class="o">\.</span>)?'
-    r'<span class="(?P<kind>n|nn)">(?P<name>[\w.]+)</span>(?P<after>\s*<span class="o">=</span>)?'
+    r'<span class="(?P<kind>n|nn)">(?P<name>[\w.]+)</span>'
+    r'(?P<after>\s*<span class="o">=</span>)?(?P<call>(?=<span class="p">\())?'
 )
 INLINE = re.compile(
     r'(<code class="docutils literal notranslate">)<span class="pre">(\w+)(\(\))?</span>(</code>)'
@@ -18,16 +19,17 @@ INLINE = re.compile(
 def link_names(body: str, links: dict[str, str]) -> str:
     """HTML of a page with its names linked. Not an attribute (`table.psnr`), not what is assigned (`psnr=1`).
 
-    `links` holds name -> address; modules stand in it as `cinn_nb.jpeg`."""
+    `links` holds name -> address; a module stands in it as `cinn_nb.jpeg`; `psnr(` is linked in calls only."""
 
     def in_code(found: re.Match) -> str:
-        place = links.get(unescape(found["name"]))
+        name = unescape(found["name"])
+        place = links.get(name) or (links.get(f"{name}(") if found["call"] is not None else None)
         if not place or found["before"] or found["after"]:
             return found[0]
         return f'<a class="name" href="{place}">{found[0]}</a>'
 
     def in_text(found: re.Match) -> str:
-        place = links.get(found[2])
+        place = links.get(found[2]) or (links.get(f"{found[2]}(") if found[3] else None)
         whole = found[0]
         return f'<a class="name" href="{place}">{whole}</a>' if place else whole
 

@@ -144,6 +144,13 @@ def imports(code: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+def local_names(code: str) -> set[str]:
+    "Arguments, and names that a cell gives a value: there, a name may mean something else than elsewhere."
+    nodes = list(ast.walk(parsed(code)))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return stored | {node.arg for node in nodes if isinstance(node, ast.arg)}
+
+
 def module_of(notebook: list[dict]) -> str:
     "The module that a notebook exports, or nothing."
     for cell in notebook:
@@ -159,21 +166,25 @@ def exported(flags: set[str]) -> bool:
 
 
 def name_links(notebooks: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
-    "Page -> {name: page and anchor of its definition}, for the names that a page defines or imports."
-    defined, imported, own, home = {}, {}, {}, {}
+    """Page -> {name: page and anchor of its definition}, for the names that a page defines or imports.
+
+    A name that also stands for a variable on that page has a bracket behind it: only its calls are linked."""
+    defined, imported, own, home, local = {}, {}, {}, {}, {}
     for stem, notebook in notebooks.items():
         module = module_of(notebook)
         home |= {module: stem} if module else {}
-        own[stem], imported[stem] = {}, {}
+        own[stem], imported[stem], local[stem] = {}, {}, set()
         for cell in notebook:
             if cell["cell_type"] != "code":
                 continue
             flags, code = directives(cell["source"])
             imported[stem] |= imports(code)
+            local[stem] |= local_names(code)
             if module and exported(flags):
                 names = [name for kind, name in definitions(code) if kind != "method"]
                 defined |= {(module, name): f"{stem}.html#cinn_nb.{module}.{name}" for name in names}
                 own[stem] |= {name: (module, name) for name in names}
+                local[stem] -= {name for kind, name in definitions(code) if kind == "data"}
 
     def target(place: tuple[str, str], depth: int = 0) -> str:
         "Where something is defined: here, or where the module itself took it from."
@@ -186,7 +197,8 @@ def name_links(notebooks: dict[str, list[dict]]) -> dict[str, dict[str, str]]:
     links = {}
     for stem in notebooks:
         found = {name: target(place) for name, place in (imported[stem] | own[stem]).items()}
-        links[stem] = {name: place for name, place in found.items() if place}
+        called = {name: "(" * (name in local[stem] and not name.isupper()) for name in found}
+        links[stem] = {name + called[name]: place for name, place in found.items() if place}
         links[stem] |= {f"cinn_nb.{module}": f"{page}.html" for module, page in home.items()}
     return links
 

@@ -72,6 +72,10 @@ def test_a_name_leads_to_where_it_is_defined_also_through_another_module():
     links = sources.name_links({"01_low": low, "02_middle": middle, "03_high": high})
     assert links["03_high"]["h"] == "01_low.html#cinn_nb.low.f"
     assert links["03_high"]["g"] == links["02_middle"]["g"] == "02_middle.html#cinn_nb.middle.g"
+    high[0]["source"] += "\ndef k(g): return g + h(1)"
+    assert {"h", "g("} <= set(
+        sources.name_links({"01_low": low, "02_middle": middle, "03_high": high})["03_high"]
+    )
     assert "np" not in links["03_high"] and links["03_high"]["cinn_nb.low"] == "01_low.html"
 
 
@@ -88,6 +92,9 @@ def test_names_are_linked_where_they_are_used_only():
         spans("ssim"),
     ):
         assert names.link_names(free, links) == free
+    ambiguous = {"box(": "02_box.html#cinn_nb.box"}
+    assert names.link_names(spans("box"), ambiguous) == spans("box")
+    assert "<a " in names.link_names(spans("box") + '<span class="p">(</span>', ambiguous)
     inline = '<code class="docutils literal notranslate"><span class="pre">psnr</span></code>'
     assert names.link_names(inline, links).startswith('<a class="name"')
     assert names.link_names(f"<a href='x'>{inline}</a>", links) == f"<a href='x'>{inline}</a>"
@@ -285,7 +292,7 @@ def test_examples_on_joining_in_run(name, as_before):
 
 # --- the site ---
 
-NEEDS = ("sphinx", "myst_nb", "furo", "sphinx_copybutton")
+NEEDS = ("sphinx", "myst_nb", "furo", "sphinx_copybutton", "sphinx_revealjs", "sphinx-mathjax-offline")
 
 
 @pytest.mark.skipif(
