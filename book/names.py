@@ -19,7 +19,7 @@ INLINE = re.compile(
 def link_names(body: str, links: dict[str, str]) -> str:
     """HTML of a page with its names linked. Not an attribute (`table.psnr`), not what is assigned (`psnr=1`).
 
-    `links` holds name -> address; a module stands in it as `cinn_nb.jpeg`; `psnr(` is linked in calls only."""
+    `links`: name -> address; a module stands in it as `cinn_nb.jpeg`; `psnr(` is linked in calls only."""
 
     def in_code(found: re.Match) -> str:
         name = unescape(found["name"])
