@@ -27,17 +27,19 @@ def build(out: Path, root: Path = ROOT) -> list[str]:
     "Write and build all decks; returns what is wrong, one line each."
     decks = {stem: text for stem, path in pages(root).items() if (text := deck(cells(path)))}
     shutil.rmtree(out, ignore_errors=True)
+    print(f"{len(decks)} decks: {', '.join(decks) or 'no notebook has a cell with the tag slide'}")
+    if not decks:
+        return []
     (out / "src").mkdir(parents=True)
     for stem, text in decks.items():
         (out / "src" / f"{stem}.md").write_text(text, encoding="utf-8")
-    listed = "\n".join(decks) or "genindex"
+    listed = "\n".join(decks)
     tree = f"# Slides\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
     (out / "src" / "index.md").write_text(tree, encoding="utf-8")
     env = os.environ | {"CINN_SLIDES": "1"}
     options = ["-q", "-W", "--keep-going", "-b", "revealjs", "-c", root / "book", "-d", out / "doctrees"]
     command = [sys.executable, "-m", "sphinx", *options, out / "src", out / "html"]
     done = subprocess.run([*map(str, command)], cwd=root, env=env)
-    print(f"{len(decks)} decks: {', '.join(decks) or 'no notebook has a cell with the tag slide'}")
     return ["Sphinx found faults, named above"] * (done.returncode != 0) + check.faults(out / "html")
 
 
