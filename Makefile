@@ -26,7 +26,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab install-model prepare gpu-pack gpu-unpack clean says
+.PHONY: help reproduce test lab book slides alt browser install-model prepare gpu-pack gpu-unpack clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -61,6 +61,18 @@ test: $(INSTALLED) ## install into .venv if needed; check that cinn_nb/ is in st
 lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened there too
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/nbs \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB)
+
+book: $(INSTALLED).book ## build the site of all notebooks into _docs/html; nothing is run; stops at a broken link or a missing text
+	@$(BIN)/python book/make.py
+
+slides: $(INSTALLED).book ## build a deck for each session of the course into _docs/slides/html
+	@$(BIN)/python book/slides.py
+
+alt: $(INSTALLED) ## write out the pictures that have no alternative text yet, with the lines to fill in
+	@$(BIN)/python book/missing.py
+
+browser: book ## look at the book in a headless Chromium: screenshots into _docs/shots, requests to other hosts (needs node and npm)
+	@bash tests/browser/run.sh
 
 install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
@@ -103,3 +115,8 @@ $(INSTALLED):
 	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@$(PIP) install -c constraints.txt -e '.[all]'
 	@rm -f $(VENV)/.installed-*; touch $@
+
+$(INSTALLED).book: $(INSTALLED)
+	@echo "Installing into $(VENV) what the book needs (under a minute)."
+	@$(PIP) install -c constraints.txt -e '.[book]'
+	@touch $@

@@ -1,5 +1,6 @@
 """Everything that can be set stands in settings.ini; this file only hands it to setuptools."""
 
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -11,6 +12,14 @@ ini.read(here / "settings.ini", encoding="utf-8")
 cfg = ini["DEFAULT"]
 
 readme = here / "README.md"  # generated, so it may not be there yet
+
+
+def for_pypi(text: str) -> str:
+    "The front page with its links to files as full addresses, for a page that has no files beside it."
+    text = re.sub(r"!\[([^\]]*)\]\((?!\w+:)", rf"![\1]({cfg['git_url']}/raw/{cfg['branch']}/", text)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?!\w+:|#)", rf"[\1]({cfg['git_url']}/blob/{cfg['branch']}/", text)
+
+
 extras = {
     key.removesuffix("_requirements"): value.split()
     for key, value in cfg.items()
@@ -22,13 +31,17 @@ setup(
     name=cfg["lib_name"],
     version=cfg["version"],
     description=cfg["description"],
-    long_description=readme.read_text(encoding="utf-8") if readme.is_file() else cfg["description"],
+    long_description=for_pypi(readme.read_text(encoding="utf-8")) if readme.is_file() else cfg["description"],
     long_description_content_type="text/markdown",
     author=cfg["author"],
     author_email=cfg["author_email"],
-    url=cfg["git_url"],
+    project_urls={
+        "Source": cfg["git_url"],
+        "Documentation": cfg["doc_host"] + cfg["doc_baseurl"],
+        "Changelog": f"{cfg['git_url']}/blob/{cfg['branch']}/CHANGELOG.md",
+    },
     keywords=cfg["keywords"].split(),
-    license=cfg["license_expression"],
+    license_expression=cfg["license_expression"],
     license_files=["LICENSE"],
     classifiers=[line for line in cfg["classifiers"].splitlines() if line],
     python_requires=f">={cfg['min_python']}",

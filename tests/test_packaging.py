@@ -65,7 +65,7 @@ def test_every_direct_dependency_is_pinned_within_its_range():
 def test_conda_and_pip_pins_agree():
     listed = environment()
     assert listed[-1] == "-e .[all]"
-    extras = ("rivals_requirements", "codecs_requirements")
+    extras = ("rivals_requirements", "codecs_requirements", "book_requirements")
     optional = {Requirement(need).name for extra in extras for need in settings()[extra].split()}
     assert pins(listed[:-1]) == {name: pin for name, pin in constraints().items() if name not in optional}
 
@@ -78,8 +78,10 @@ def test_python_versions_agree():
     assert f"sys.version_info < ({low.replace('.', ', ')})" in (ROOT / "Makefile").read_text()
 
 
-def test_citation_has_the_version_and_licence_of_the_package():
+def test_citation_has_the_version_licence_and_address_of_the_package():
     cite = (ROOT / "CITATION.cff").read_text()
+    assert f"\nrepository-code: {settings()['git_url']}\n" in cite
+    assert f"\nurl: {settings()['doc_host']}{settings()['doc_baseurl']}\n" in cite
     assert f"\nversion: {settings()['version']}\n" in cite
     assert f"\nlicense: {settings()['license_expression']}\n" in cite
 
@@ -138,11 +140,45 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     assert [name for name in in_sdist if name.startswith(("nbs", "tests"))] == []
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
-    assert re.findall(r"Provides-Extra: (\w+)", metadata) == ["study", "dev", "rivals", "codecs", "all"]
+    extras = ["study", "dev", "rivals", "codecs", "book", "all"]
+    assert re.findall(r"Provides-Extra: (\w+)", metadata) == extras
+    assert f"License-Expression: {settings()['license_expression']}" in metadata
+    assert f"Project-URL: Source, {settings()['git_url']}" in metadata
     scripts = wheel.read(
         next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     ).decode()
     assert "cinn = cinn_nb.cli:main" in scripts and "cinn-run = cinn_nb.study:main" in scripts
+
+
+def test_the_front_page_has_no_relative_link_on_pypi(monkeypatch):
+    "PyPI shows the README without the files beside it. `setup` is kept from running."
+    import setuptools
+
+    given = {}
+    monkeypatch.setattr(setuptools, "setup", given.update)
+    code = (ROOT / "setup.py").read_text()
+    exec(compile(code, ROOT / "setup.py", "exec"), {"__file__": str(ROOT / "setup.py"), "__name__": "setup"})
+    targets = re.findall(r"\]\(([^)\s]+)\)", given["long_description"])
+    assert len(targets) > 50 and [t for t in targets if not re.match(r"https?:|#", t)] == []
+    assert f"({settings()['git_url']}/raw/main/figures/" in given["long_description"]
+
+
+def test_the_workflow_tests_every_classified_python_that_it_names():
+    yaml = pytest.importorskip("yaml")
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    pythons = jobs["test"]["strategy"]["matrix"]["python"]
+    classified = re.findall(r"Python :: (3\.\d+)", settings()["classifiers"])
+    assert pythons == [classified[0], classified[-1]]
+    runs = {job: [step["run"] for step in jobs[job]["steps"] if "run" in step] for job in jobs}
+    assert runs["test"] == [".ci/run"] and "make book" in runs["book"]
+    assert jobs["publish"]["needs"] == ["test", "package", "book"]
+
+
+def test_binder_takes_the_tested_versions_and_a_small_torch():
+    made = ROOT / "binder" / "postBuild"
+    assert os.access(made, os.X_OK) and "-c constraints.txt" in made.read_text()
+    assert "download.pytorch.org/whl/cpu" in made.read_text()
+    assert (ROOT / "binder" / "runtime.txt").read_text() == f"python-{settings()['min_python']}\n"
 
 
 def test_ci_runs_make_test():
