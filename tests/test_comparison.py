@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cinn_nb.classical import mean_psnr
 from cinn_nb.experiment import compute, default_parameters, notebook_module
 from cinn_nb.methods import crops_of, make_attack, make_method, trial_bits
 from cinn_nb.phantoms import phantom
@@ -12,6 +13,11 @@ from cinn_nb.rival_inns import long_trainings
 
 STEM = "28_comparison"
 COMPARISON = notebook_module(STEM)
+SCALED = [
+    dict(name="qim-dct"),
+    dict(name="network", model="cinn"),
+    dict(name="network", model="lattice", survive=50),
+]
 TRAINED = [(name, way) for name in COMPARISON.NETWORKS for way in COMPARISON.BOTH_WAYS]
 
 
@@ -61,12 +67,14 @@ def test_every_channel_but_none_changes_an_image_of_the_same_shape():
     assert list(dict.fromkeys(family for family, _, _ in found)) == list(COMPARISON.PLACES)
 
 
-def test_a_strength_reaches_its_target():
-    crops, options = crops_of("embedded", 1), dict(name="qim-dct")
-    strengths = []
+@pytest.mark.parametrize("options", SCALED, ids=str)
+def test_a_strength_reaches_its_target(options):
+    "A network's change is scaled and not made anew, and the images are the same."
+    crops, strengths = crops_of("embedded", 2), []
     for target in (42, 46):
         strength, found = COMPARISON.strength_at(options, crops, target, 12)
-        assert abs(found - target) < 0.1
+        marked = mean_psnr(crops=crops, **options, strength=strength)
+        assert abs(found - target) < 0.1 and abs(marked - found) < 1e-3
         strengths.append(strength)
     assert strengths[1] < strengths[0]
 
