@@ -1,9 +1,12 @@
 """The comparison: one budget, channels that do something, strengths that reach their target, waiting rows."""
 
+import csv
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from conftest import ROOT
 
 from cinn_nb.classical import mean_psnr
 from cinn_nb.experiment import compute, default_parameters, notebook_module
@@ -89,6 +92,12 @@ def test_the_clock_changes_nothing_and_adds_no_reader():
     assert np.array_equal(timed.soft(stego), plain.soft(stego))
     assert timed.milliseconds()["embed_ms"] > 0 and timed.milliseconds()["extract_ms"] > 0
     assert hasattr(timed, "soft") and not hasattr(COMPARISON.Clocked(make_method("promise")), "soft")
+
+
+def test_in_full_there_is_one_crop_for_each_group():
+    with open(ROOT / "data" / "test_crops.csv", newline="", encoding="utf-8") as stream:
+        groups = {row["group"] for row in csv.DictReader(stream)}
+    assert {run.spec["crops"] for run in COMPARISON.runs(parameters("full"))} == {len(groups)}
 
 
 def test_rows_wait_for_their_training_and_others_do_not(tmp_path, monkeypatch):
