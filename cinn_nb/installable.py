@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 # %% ../nbs/15d_installable.ipynb #33b5f517
-from .methods import SoftMethod, decode_or_raise, make_code, register_method
+from .methods import METHODS, SoftMethod, decode_or_raise, make_code, register_method
 from .mark import NoWatermarkError
 
 # %% ../nbs/15d_installable.ipynb #976e0b22
