@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cinn_nb.classical  # noqa: F401 registers its methods beside those of installable
-from cinn_nb.installable import RIVALS, MissingRival
+from cinn_nb.installable import RIVALS, MissingRival, rivals_here
 from cinn_nb.jpeg import jpeg_file
 from cinn_nb.methods import METHODS, make_method
 from cinn_nb.phantoms import phantom
@@ -46,3 +46,9 @@ def test_all_seven_classical_marks_are_there():
         "rs-lifting",
         "spread",
     ]
+
+
+def test_every_rival_is_here_or_the_reason_and_the_remedy_are_named():
+    here = rivals_here()
+    assert tuple(here) == RIVALS
+    assert all(why == "" or "to mend it: " in why for why in here.values())
