@@ -12,6 +12,7 @@
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
 #   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
+#   NBGRADER     not empty: `make course` writes copies for nbgrader, too
 #   SPLITS       splits of the data set that `make gpu-pack` takes along (default: train val)
 
 PROFILE     ?= quick
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab install-model prepare gpu-pack gpu-unpack clean says
+.PHONY: help reproduce test lab course install-model prepare gpu-pack gpu-unpack clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -62,6 +63,9 @@ lab: $(INSTALLED) ## open JupyterLab on nbs/; runs and figures can be opened the
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/nbs \
 	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(LAB)
 
+course: $(INSTALLED) ## course/student/ and course/solutions/ from the sessions in nbs/9*, both run: checks fail before, pass after
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -c "from cinn_nb.handout import main; main('$(if $(NBGRADER),--nbgrader)'.split())"
+
 install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
 	if [ -e runs/full/26c_parts/lattice.safetensors ]; then cp runs/full/26c_parts/lattice.{safetensors,json} cinn_nb/weights/; fi
@@ -89,7 +93,7 @@ gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder, d
 	  rm gpu/results.tar.gz; done
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
-	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis
+	rm -rf runs/quick figures/quick course .snakemake build dist _docs _proc .pytest_cache .hypothesis
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 
 says:
