@@ -93,7 +93,7 @@ gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder, d
 	  rm gpu/results.tar.gz; done
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
-	rm -rf runs/quick figures/quick course .snakemake build dist _docs _proc .pytest_cache .hypothesis
+	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -exec rm -rf {} +
 
 says:
