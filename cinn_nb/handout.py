@@ -33,13 +33,12 @@ def filled(source: str, kind: str) -> str:
 
     return HOLE.sub(hole, source)
 
-# %% ../nbs/90b_handout.ipynb #e8a2f7f8
+# %% ../nbs/90b_handout.ipynb #7ed498c2
 def copy_of(nb: NotebookNode, kind: str, names: Iterable[str] = ()) -> NotebookNode:
     "A copy of a session: `kind` student, solutions or nbgrader; `names`: notebooks that lie beside it."
     made = nbformat.from_dict(nb)
-    tags = [set(cell.metadata.get("tags", ())) for cell in made.cells]
-    keep = [kind == "solutions" or "instructor" not in tag for tag in tags]
-    made.cells = [cell for cell, kept in zip(made.cells, keep) if kept]
+    left_out = "" if kind == "solutions" else "instructor"
+    made.cells = [cell for cell in made.cells if left_out not in cell.metadata.get("tags", ())]
     for cell in made.cells:
         if cell.cell_type == "markdown":
             away = re.compile(r"\]\((?!" + "|".join([*names, "https?:", "#"]) + r")([^)]*)\)")
@@ -75,31 +74,35 @@ def verify(student: NotebookNode, solutions: NotebookNode, folder: Path, checks:
         }
         assert not told, f"{'solutions' if nb is solutions else 'student'}: {told}"
 
-# %% ../nbs/90b_handout.ipynb #ca48e215
+# %% ../nbs/90b_handout.ipynb #64a8825f
 def sessions(nbs: Path | None = None) -> list[Path]:
     "The sources of the sessions, 91_... to 96_..., in order."
     return sorted((nbs or repo_root() / "nbs").glob("9[1-6]_*.ipynb"))
 
 
-def main(argv: list[str] | None = None) -> None:
+def _write(copy: NotebookNode, place: Path) -> None:
+    "Write a copy; one that is there and was worked on, or is older, stays beside it as NAME.mine.ipynb."
+    place.parent.mkdir(parents=True, exist_ok=True)
+    old = nbformat.read(place, 4).cells if place.exists() else copy.cells
+    if [cell.source for cell in old] != [cell.source for cell in copy.cells]:
+        place.replace(place.with_suffix(".mine.ipynb"))
+    nbformat.write(copy, place)
+
+
+def main(argv: Iterable[str] = ()) -> None:
     "Write and verify course/student/ and course/solutions/; with --nbgrader, course/nbgrader/source/ too."
     parser = argparse.ArgumentParser("course")
     parser.add_argument("--nbgrader", action="store_true")
-    parser.add_argument("--out", type=Path, default=repo_root() / "course")
-    args, names = parser.parse_args(argv), [path.name for path in sessions()]
+    kinds = ["student", "solutions"] + ["nbgrader"] * parser.parse_args(list(argv)).nbgrader
+    out, names = repo_root() / "course", [path.name for path in sessions()]
     for path in sessions():
-        places = {kind: args.out / kind / path.name for kind in ("student", "solutions")}
-        if args.nbgrader:
-            places["nbgrader"] = args.out / "nbgrader" / "source" / path.stem / path.name
-        copies = {kind: copy_of(nbformat.read(path, 4), kind, names) for kind in places}
-        for place in places.values():
-            place.parent.mkdir(parents=True, exist_ok=True)
-        verify(nbformat.from_dict(copies["student"]), copies["solutions"], places["student"].parent)
-        for kind, place in places.items():
-            nbformat.write(copies[kind], place)
-        print(f"{path.name}: its checks fail before and pass after; written to {args.out.name}/", flush=True)
+        copies = {kind: copy_of(nbformat.read(path, 4), kind, names) for kind in kinds}
+        verify(nbformat.from_dict(copies["student"]), copies["solutions"], path.parent)
+        for kind, copy in copies.items():
+            _write(copy, out / kind / (f"source/{path.stem}" if kind == "nbgrader" else "") / path.name)
+        print(f"{path.name}: its checks fail before and pass after; written to {out.name}/", flush=True)
 
-# %% ../nbs/90b_handout.ipynb #5d166a64
+# %% ../nbs/90b_handout.ipynb #48a84523
 def digest(answer: object) -> str:
     "Eight hexadecimal digits for an answer, taken as text without capitals and spaces."
     return hashlib.sha256("".join(str(answer).lower().split()).encode()).hexdigest()[:8]

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from conftest import ROOT, cells, order, tiny_notebook
+from cinn_nb import handout
 from cinn_nb.handout import HOLE, copy_of, failures, sessions, verify
 
 SESSIONS = sessions(ROOT / "nbs")
@@ -36,6 +37,32 @@ def test_the_generator_on_a_tiny_notebook(tmp_path):
     nb.cells[2].source = "assert x < 2"
     with pytest.raises(AssertionError, match="student.*passes"):
         verify(copy_of(nb, "student"), copy_of(nb, "solutions"), tmp_path)
+
+
+def test_make_course_writes_all_copies_and_keeps_work(tmp_path, monkeypatch, capsys):
+    hole = "### BEGIN SOLUTION\nx = 1\n### INSTEAD: x = 0\n### END SOLUTION"
+    path = tiny_notebook(tmp_path / "nbs" / "91_tiny.ipynb", hole, "assert x == 1")
+    source = nbformat.read(path, 4)
+    source.cells[2].metadata["tags"] = ["check"]
+    nbformat.write(source, path)
+    monkeypatch.setattr(handout, "sessions", lambda: [path])
+    monkeypatch.setattr(handout, "repo_root", lambda: tmp_path)
+    handout.main(["--nbgrader"])
+    made = sorted(
+        p.relative_to(tmp_path / "course").as_posix() for p in (tmp_path / "course").rglob("*.ipynb")
+    )
+    rest = ["solutions/91_tiny.ipynb", "student/91_tiny.ipynb"]
+    assert made == ["nbgrader/source/91_tiny/91_tiny.ipynb", *rest]
+    assert "91_tiny.ipynb: its checks fail before and pass after" in capsys.readouterr().out
+    graded = nbformat.read(tmp_path / "course" / made[0], 4).cells
+    assert graded[1].source == "### BEGIN SOLUTION\nx = 1\n### END SOLUTION"
+    assert [cell.metadata.get("nbgrader", {}).get("grade") for cell in graded] == [None, False, True]
+    mine = nbformat.read(tmp_path / "course" / "student" / path.name, 4)
+    mine.cells[1].source = "x = 2  # my try"
+    nbformat.write(mine, tmp_path / "course" / "student" / path.name)
+    handout.main()
+    kept = nbformat.read(tmp_path / "course" / "student" / "91_tiny.mine.ipynb", 4)
+    assert kept.cells[1].source == "x = 2  # my try"
 
 
 @pytest.mark.parametrize("nb", SESSIONS, ids=name)
