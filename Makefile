@@ -12,6 +12,7 @@
 #   LAB          more options for JupyterLab, such as LAB=--no-browser
 #   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
+#   NBGRADER     not empty: `make course` writes copies for nbgrader, too
 #   SPLITS       splits of the data set that `make gpu-pack` takes along (default: train val)
 
 PROFILE     ?= quick
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab book slides alt browser install-model prepare gpu-pack gpu-unpack clean says
+.PHONY: help reproduce test lab book slides alt browser course install-model prepare gpu-pack gpu-unpack clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -73,6 +74,9 @@ alt: $(INSTALLED) ## write out the pictures that have no alternative text yet, w
 
 browser: book ## look at the book in a headless Chromium: screenshots into _docs/shots, requests to other hosts (needs node and npm)
 	@bash tests/browser/run.sh
+
+course: $(INSTALLED) ## course/student/ and course/solutions/ from the sessions in nbs/9*, both run: checks fail before, pass after
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -c "from cinn_nb.handout import main; main('$(if $(NBGRADER),--nbgrader)'.split())"
 
 install-model: ## put the models that the full profile trained into the package
 	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
