@@ -33,7 +33,7 @@ def filled(source: str, kind: str) -> str:
 
     return HOLE.sub(hole, source)
 
-# %% ../nbs/90b_handout.ipynb #7ed498c2
+# %% ../nbs/90b_handout.ipynb #1745bba9
 def copy_of(nb: NotebookNode, kind: str, names: Iterable[str] = ()) -> NotebookNode:
     "A copy of a session: `kind` student, solutions or nbgrader; `names`: notebooks that lie beside it."
     made = nbformat.from_dict(nb)
@@ -46,6 +46,8 @@ def copy_of(nb: NotebookNode, kind: str, names: Iterable[str] = ()) -> NotebookN
             continue
         has_hole, check = bool(HOLE.search(cell.source)), "check" in cell.metadata.get("tags", ())
         cell.update(source=filled(cell.source, kind), outputs=[], execution_count=None)
+        if kind == "student" and check:
+            cell.metadata["tags"].append("raises-exception")
         if kind == "nbgrader" and (has_hole or check):
             told = dict(grade=check, solution=has_hole, locked=check, task=False, schema_version=3)
             cell.metadata["nbgrader"] = told | dict(grade_id=cell.id) | (dict(points=1) if check else {})
