@@ -50,17 +50,30 @@ def write_pages(out: Path, root: Path = ROOT) -> int:
     return len(notebooks) + len(texts)
 
 
+def sphinx(
+    out: Path, *options: str, root: Path = ROOT, env: dict[str, str] | None = None
+) -> list[str]:  # fmt: skip
+    "Build out/html from out/src; returns what is wrong with it, one line each."
+    always = ["-q", "-W", "--keep-going", "-c", root / "book", "-d", out / "doctrees"]
+    command = [sys.executable, "-m", "sphinx", *always, *options, out / "src", out / "html"]
+    done = subprocess.run([*map(str, command)], cwd=root, env=env)
+    return ["Sphinx found faults, named above"] * (done.returncode != 0) + check.faults(out / "html")
+
+
+def stop_if(wrong: list[str], target: str) -> None:
+    "Say what is wrong and end with exit status 1; nothing where nothing is."
+    if wrong:
+        print(*wrong, f"make {target}: {len(wrong)} fault(s)", sep="\n", file=sys.stderr)
+        sys.exit(1)
+
+
 def build(out: Path, root: Path = ROOT) -> list[str]:
     "Make pages and site below a folder; returns what is wrong with them, one line each."
     number = write_pages(out / "src", root)
     shutil.rmtree(out / "html", ignore_errors=True)
-    options = ["-q", "-W", "--keep-going", "-j", os.environ.get("BOOK_JOBS", "auto")]
-    options += ["-b", "html", "-c", root / "book", "-d", out / "doctrees"]
-    command = [sys.executable, "-m", "sphinx", *options, out / "src", out / "html"]
-    done = subprocess.run([*map(str, command)], cwd=root)
-    wrong = ["Sphinx found faults, named above"] * (done.returncode != 0)
+    wrong = sphinx(out, "-b", "html", "-j", os.environ.get("BOOK_JOBS", "auto"), root=root)
     print(f"{number} pages, {len(list((out / 'html').rglob('*.html')))} of HTML")
-    return wrong + check.faults(out / "html")
+    return wrong
 
 
 def main() -> None:
@@ -71,9 +84,7 @@ def main() -> None:
         wrong = build(ROOT / "_docs")
     except BookError as error:
         wrong = str(error).split("\n")
-    if wrong:
-        print(*wrong, f"make book: {len(wrong)} fault(s)", sep="\n", file=sys.stderr)
-        sys.exit(1)
+    stop_if(wrong, "book")
     print(f"The book is in _docs/html/index.html ({time.time() - started:.0f} s).")
 
 

@@ -3,11 +3,9 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import check
+from make import sphinx, stop_if
 from sources import ROOT, cells, pages, relink, tags
 
 
@@ -36,18 +34,12 @@ def build(out: Path, root: Path = ROOT) -> list[str]:
     listed = "\n".join(decks)
     tree = f"# Slides\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
     (out / "src" / "index.md").write_text(tree, encoding="utf-8")
-    env = os.environ | {"CINN_SLIDES": "1"}
-    options = ["-q", "-W", "--keep-going", "-b", "revealjs", "-c", root / "book", "-d", out / "doctrees"]
-    command = [sys.executable, "-m", "sphinx", *options, out / "src", out / "html"]
-    done = subprocess.run([*map(str, command)], cwd=root, env=env)
-    return ["Sphinx found faults, named above"] * (done.returncode != 0) + check.faults(out / "html")
+    return sphinx(out, "-b", "revealjs", root=root, env=os.environ | {"CINN_SLIDES": "1"})
 
 
 def main() -> None:
     "Build into _docs/slides/; exit status 1 where anything is wrong."
-    if wrong := build(ROOT / "_docs" / "slides"):
-        print(*wrong, f"make slides: {len(wrong)} fault(s)", sep="\n", file=sys.stderr)
-        sys.exit(1)
+    stop_if(build(ROOT / "_docs" / "slides"), "slides")
     print("The slides are in _docs/slides/html/.")
 
 

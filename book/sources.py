@@ -27,10 +27,6 @@ def settings(root: Path = ROOT) -> dict[str, str]:
     return dict(ini["DEFAULT"])
 
 
-HOLE = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION", re.DOTALL | re.MULTILINE)
-INSTEAD = re.compile(r"^ *### INSTEAD: ?(.*)\n", re.MULTILINE)
-
-
 def cells(path: Path) -> list[dict]:
     "A notebook's cells, each with its source as one text; of a session of the course what students get."
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -50,16 +46,12 @@ def is_session(stem: str) -> bool:
 
 def students(notebook: list[dict]) -> list[dict]:
     "A session as handed out: holes instead of solutions, no outputs, nothing for the teacher."
-
-    def hole(found: re.Match) -> str:
-        return "\n".join(
-            [f"{found[1]}# TODO: yours", *(found[1] + line for line in INSTEAD.findall(found[2]))]
-        )
+    from cinn_nb.handout import filled
 
     kept = [dict(cell) for cell in notebook if "instructor" not in tags(cell)]
     for cell in kept:
         if cell["cell_type"] == "code":
-            cell |= {"source": HOLE.sub(hole, cell["source"]), "outputs": []}
+            cell |= {"source": filled(cell["source"], "student"), "outputs": []}
     return kept
 
 

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['to_cell', 'cell_opinion', 'code_of_kind', 'eight_bit', 'Classical', 'Seated', 'lift', 'unlift', 'wavelet',
            'unwavelet', 'band', 'cut', 'joined', 'dct4', 'singular_values', 'from_singular_values', 'DwtDctSvd',
-           'DwtPairs', 'Spread', 'BchIwt', 'RsLifting', 'QimDct', 'QimDctClip', 'mean_psnr', 'strength_for']
+           'DwtPairs', 'Spread', 'BchIwt', 'RsLifting', 'QimDct', 'QimDctClip', 'mean_psnr', 'strength_where',
+           'strength_for']
 
 # %% ../nbs/15c_classical.ipynb #052611aa
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Sequence
+from typing import Callable, Sequence
 import numpy as np
 
 # %% ../nbs/15c_classical.ipynb #46660ec7
@@ -392,12 +393,19 @@ def mean_psnr(name: str, crops: Sequence[Crop], **options: float) -> float:
     return float(np.mean([psnr(c.image, method.embed(c.image, b)) for c, b in zip(crops, bits)]))
 
 
-def strength_for(name: str, crops: Sequence[Crop], decibels: float, steps: int = 9) -> float:
-    "The strength, 1/16 to 16, at which a method's mean PSNR on `crops` is nearest to `decibels`; bisection."
-    low, high, misses = -4.0, 4.0, {}  # powers of two; how far off each strength is
+def strength_where(
+    measure: Callable[[float], float], decibels: float, reach: float = 4, steps: int = 9
+) -> tuple[float, float]:
+    "The strength, 2**-reach to 2**reach, whose PSNR `measure` is nearest to `decibels`, and that; bisection."
+    low, high, seen = -reach, reach, {}  # powers of two; strength and PSNR by how far off they are
     for _ in range(steps):
-        strength = 2 ** ((low + high) / 2)
-        over = mean_psnr(name, crops, strength=strength) - decibels
-        misses[abs(over)] = strength
-        low, high = (np.log2(strength), high) if over > 0 else (low, np.log2(strength))
-    return float(misses[min(misses)])
+        middle = (low + high) / 2
+        found = measure(2**middle)
+        seen[abs(found - decibels)] = (2**middle, found)
+        low, high = (middle, high) if found > decibels else (low, middle)
+    return seen[min(seen)]
+
+
+def strength_for(name: str, crops: Sequence[Crop], decibels: float, steps: int = 9) -> float:
+    "The strength, 1/16 to 16, at which a method's mean PSNR on `crops` is nearest to `decibels`."
+    return strength_where(lambda strength: mean_psnr(name, crops, strength=strength), decibels, 4, steps)[0]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXTRA', 'MEAN', 'DEVIATION', 'RIVALS', 'MissingRival', 'needs', 'colour', 'luma', 'Mapped', 'Installed',
            'InvisibleDwtDct', 'InvisibleDwtDctSvd', 'InvisibleRivaGan', 'BlindWatermark', 'TrustMarkMethod',
-           'VideoSealMethod', 'WamMethod', 'rivals_here']
+           'VideoSealMethod', 'WamMethod', 'why_missing', 'rivals_here']
 
 # %% ../nbs/15d_installable.ipynb #e38d2f9f
 from contextlib import contextmanager
@@ -304,14 +304,16 @@ class WamMethod(Installed):
 RIVALS = ("iw-dwtdct", "iw-dwtdctsvd", "iw-rivagan", "blind-watermark", "trustmark", "videoseal", "wam")
 
 
+def why_missing(name: str) -> str:
+    "Why an installable rival cannot be used here, and the remedy; an empty string where it can."
+    method, ramp = METHODS[name](), np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    try:
+        method.embed(ramp, np.zeros(method.payload_bits, np.uint8))
+    except MissingRival as error:
+        return str(error)
+    return ""
+
+
 def rivals_here() -> dict[str, str]:
-    "For each installable rival: an empty string where it can be used here, else why not and the remedy."
-    image, found = np.tile(np.arange(256, dtype=np.uint8), (256, 1)), {}
-    for name in RIVALS:
-        method = METHODS[name]()
-        try:
-            method.embed(image, np.zeros(method.payload_bits, np.uint8))
-            found[name] = ""
-        except MissingRival as error:
-            found[name] = str(error)
-    return found
+    "`why_missing` of each installable rival."
+    return {name: why_missing(name) for name in RIVALS}

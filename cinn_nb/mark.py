@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIDES', 'PROMISES', 'CHECKS', 'WORD_LENGTHS', 'BLOCKS_PER_BYTE', 'EmbedError', 'NoWatermarkError', 'Reading', 'Mark',
            'check_gray', 'check_payload', 'check_mark', 'coded_bits', 'network_capacity', 'promised_codes',
-           'promised_capacity', 'sturdy_capacity', 'tiled_capacity']
+           'promised_capacity', 'sturdy_lengths', 'sturdy_capacity', 'tiled_capacity']
 
 # %% ../nbs/02b_mark.ipynb #42c98f26
 from collections.abc import Iterator
@@ -173,10 +173,15 @@ def promised_capacity(H: int, W: int) -> int:
     return max((frame_capacity(n - checks) for n, checks in promised_codes(H, W)), default=0)
 
 
-def sturdy_capacity(H: int, W: int) -> int:
-    "Payload bytes of a mark for many coders: 32 bytes or more, 16 of them checks; 0 below 192 whole blocks."
+def sturdy_lengths(H: int, W: int) -> list[int]:
+    "Word lengths of a mark for many coders that an H x W image has room for: frames that carry a CRC-32."
     room = (H // 8) * (W // 8) // BLOCKS_PER_BYTE
-    return max((frame_capacity(n - max(CHECKS)) for n in WORD_LENGTHS if 32 <= n <= room), default=0)
+    return [n for n in WORD_LENGTHS if 32 <= n <= room]
+
+
+def sturdy_capacity(H: int, W: int) -> int:
+    "Payload bytes of a mark for many coders, 16 of whose bytes are checks; 0 below 192 whole blocks."
+    return max((frame_capacity(n - max(CHECKS)) for n in sturdy_lengths(H, W)), default=0)
 
 
 def tiled_capacity(H: int, W: int) -> int:

@@ -26,7 +26,8 @@ from .mark import coded_bits
 from .methods import register_method
 from .network import CINN, Config, bits_to_map, map_to_bits
 from .experiment import Run
-from .rivals import HiDDeN, OwnTraining, ReDMark, Rival, RivalConfig, RivalMethod, SteganoGAN
+from .rivals import HiDDeN, HiDDeNTraining, OwnTraining, ReDMark, Rival, RivalConfig, RivalMethod
+from .rivals import SteganoGAN, _says
 from .rivals import add_copies, cbr, mean_then_linear, repeat_bits, rival_training, train_rival
 
 # %% ../nbs/15b_rival_inns.ipynb #3929b694
@@ -347,23 +348,15 @@ class MBRSConfig:
     blocks: int = 4
 
 
-class MBRSTraining(OwnTraining):
-    "Mini-batches of `MixedJPEG`; image x 1, message x 10, critic x .0001; Adam at .001 is the default."
+class MBRSTraining(HiDDeNTraining):
+    "As HiDDeN, its critic too, but mini-batches of `MixedJPEG`; image x 1, message x 10, critic x .0001."
 
     def own_noise(self) -> nn.Module:
         return MixedJPEG()
 
     def own_loss(self, cover: Tensor, stego: Tensor, soft: Tensor, bits: Tensor) -> Tensor:
-        judged = self.critic(stego / 127.5 - 1)
-        fooled = F.binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
         image, message = F.mse_loss(stego, cover) / 127.5**2, F.mse_loss(soft + 0.5, bits)
-        return image + 10 * message + 0.0001 * fooled
-
-    def critic_loss(self, cover: Tensor, stego: Tensor) -> Tensor:
-        "Cross-entropy: 1 for covers, 0 for stego images."
-        real, made = self.critic(cover / 127.5 - 1), self.critic(stego / 127.5 - 1)
-        right = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
-        return right + F.binary_cross_entropy_with_logits(made, torch.zeros_like(made))
+        return image + 10 * message + 0.0001 * _says(self.critic(stego / 127.5 - 1), 1.0)
 
 # %% ../nbs/15b_rival_inns.ipynb #4e8a568c
 class MBRSNet(nn.Module):

@@ -14,8 +14,7 @@ __all__ = ['TRUSTED', 'LEAST', 'DRAWN', 'CODE_CHECKS', 'SPENT', 'SPENT_TWICE', '
            'forecasts', 'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'look_sturdy', 'cheapest_moves',
            'Choices', 'choices', 'apart', 'settle', 'write_sturdy', 'first_weights', 'give_up', 'first_draft', 'mend',
            'dearer', 'maybe_wrong', 'second_saves', 'doubtful', 'to_be_proved', 'watch', 'unproved', 'sturdy_search',
-           'sturdy_lengths', 'check_fits', 'decoded_words', 'all_sturdy', 'find_sturdy', 'half_way', 'erase_sturdy',
-           'SturdyMark']
+           'check_fits', 'decoded_words', 'all_sturdy', 'find_sturdy', 'half_way', 'erase_sturdy', 'SturdyMark']
 
 # %% ../nbs/11f_sturdy.ipynb #e4598744
 from dataclasses import dataclass, field, fields
@@ -32,8 +31,8 @@ from .informed import CARRIERS, Layout, carrier_values, letters, read_bytes, wav
 from .jpeg import jpeg_file
 from .jpeg_fast import _forward_passes, _inverse_passes
 from .lattice import soft_parity
-from .mark import BLOCKS_PER_BYTE, PROMISES, WORD_LENGTHS, EmbedError, Mark, Reading
-from .mark import check_gray, check_payload, promised_capacity, sturdy_capacity
+from .mark import PROMISES, EmbedError, Mark, Reading
+from .mark import check_gray, check_payload, promised_capacity, sturdy_capacity, sturdy_lengths
 from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
 from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, SIDE, UNSAVED, SurvivalError
 from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
@@ -973,12 +972,6 @@ TRIED = {  # lattices and bytes of the reserve, in the order in which a writer t
     ("shared", 50): ((25, 0), (20, 0), (15, 0), (15, 1)),
     ("shared", 70): ((40, 0), (25, 0), (20, 0), (20, 1)),
 }
-
-
-def sturdy_lengths(H: int, W: int) -> list[int]:
-    "Bytes of the words that an H x W image has room for: those whose frames carry a CRC-32."
-    room = (H // 8) * (W // 8) // BLOCKS_PER_BYTE
-    return [n for n in WORD_LENGTHS if 32 <= n <= room]
 
 
 def check_fits(mark: Mark, payload: bytes, H: int, W: int) -> bytes:

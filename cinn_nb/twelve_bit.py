@@ -73,11 +73,9 @@ def to_samples(values: np.ndarray) -> np.ndarray:
     return (values.astype(np.int64) - low).astype(np.uint16)
 
 # %% ../nbs/11d_twelve_bit.ipynb #0dfa9cdd
-CHECKS, TOLERATE, MARGIN = (
-    16,
-    2,
-    0.3,
-)  # check bytes; how many bytes the search may leave wrong; reading to keep
+CHECKS = 16  # check bytes of a word
+TOLERATE = 2  # bytes that the search may leave wrong
+MARGIN = 0.3  # reading that a bit should keep
 LENGTHS = (32, 48, 64, 96, 128)  # bytes of a word; a reader tries all that fit
 PROMISED = (50, 30, 70)  # lowest qualities that can be promised; their lattices are tried by a reader
 
