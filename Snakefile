@@ -33,12 +33,13 @@ TABLES = ["metrics.csv", "provenance.json"]
 IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 MODELS = ["cinn_nb/weights", *IMAGES]
 ALL = [
-    "20_train", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
+    "20_train", "20b_channels", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
     "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "27_channels",
     "27b_answers", "28_comparison", "29_jpeg",
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
+    "20b_channels":  dict(needs=[], reads=MODELS, writes=TABLES, figures=["through_channels"]),
     "21_robustness": dict(needs=["20_train"], reads=MODELS, writes=TABLES, figures=["robustness", "code_gain", "where"]),
     "22_codes":      dict(needs=[], reads=MODELS, writes=TABLES, figures=["codes"]),
     "22b_bursts":    dict(needs=["22_codes"], reads=[*MODELS, "nbs/22_codes.ipynb"], writes=TABLES, figures=["burstiness", "placement"]),
@@ -50,9 +51,9 @@ EXPERIMENTS = {
     "26_lattice":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["lattice", "promise", "verified"]),
     "26b_bounds":    dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["bounds", "bounds_promise", "bounds_rounding"]),
     "26c_parts":     dict(needs=["26_lattice"], reads=MODELS, writes=TABLES, figures=["parts"]),
-    "27_channels":   dict(needs=[], reads=MODELS, writes=TABLES, figures=["channels", "trade"]),
+    "27_channels":   dict(needs=["20b_channels"], reads=[*MODELS, "nbs/20b_channels.ipynb"], writes=TABLES, figures=["channels", "trade"]),
     "27b_answers":   dict(needs=[], reads=MODELS, writes=TABLES, figures=["answers", "marked_twice"]),
-    "28_comparison": dict(needs=[], reads=[*MODELS, "nbs/27_channels.ipynb"], writes=TABLES, figures=["comparison", "comparison_map"]),
+    "28_comparison": dict(needs=[], reads=MODELS, writes=TABLES, figures=["comparison", "comparison_map"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }

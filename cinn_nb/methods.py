@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['METHODS', 'ATTACKS', 'CODES', 'Method', 'register_method', 'register_attack', 'known_item', 'make_method',
            'SoftMethod', 'network_embed', 'network_soft', 'register_code', 'make_code', 'NetworkMethod',
-           'PromiseMethod', 'Attack', 'make_attack', 'attack_none', 'attack_jpeg', 'attack_noise', 'jpegs',
-           'attack_channel', 'channel_attacks', 'trial_bits', 'outcome', 'trial_rows', 'spread', 'crops_of']
+           'PromiseMethod', 'SturdyMethod', 'VerifiedQIM', 'Attack', 'make_attack', 'attack_none', 'attack_jpeg',
+           'attack_noise', 'jpegs', 'attack_channel', 'channel_attacks', 'trial_bits', 'outcome', 'trial_rows',
+           'spread', 'crops_of']
 
 # %% ../nbs/13c_methods.ipynb #01b50ce5
 import hashlib
@@ -29,6 +30,8 @@ from .mark import EmbedError, NoWatermarkError
 from .metrics import bit_errors
 from .network import load, round_stego
 from .search import PromisedMark
+from .sturdy import SturdyMark
+from .verified import Verified
 
 # %% ../nbs/13c_methods.ipynb #a0214fcf
 class Method(Protocol):
@@ -213,6 +216,38 @@ class PromiseMethod:
             raise NoWatermarkError("no promised mark is read")
         bits = np.unpackbits(np.frombuffer(found.payload, np.uint8))
         return np.resize(bits, self.payload_bits)  # a payload of another length is a wrong one
+
+# %% ../nbs/13c_methods.ipynb #15b2cbc6
+@register_method("sturdy")
+@dataclass(frozen=True)
+class SturdyMethod:
+    "The sturdy search: read from every listed channel of a family, `jpeg` or `shared`, at `survive`."
+
+    channels: str = "shared"
+    survive: int = 50
+    payload_bits: int = 128
+
+    mark = cached_property(lambda self: SturdyMark(self.survive, self.channels))
+
+    def embed(self, image: np.ndarray, payload: np.ndarray) -> np.ndarray:
+        return self.mark.write(image, np.packbits(payload).tobytes())
+
+    def extract(self, image: np.ndarray) -> np.ndarray:
+        found = self.mark.read(image)
+        if found is None:
+            raise NoWatermarkError("no sturdy mark is read")
+        return np.resize(np.unpackbits(np.frombuffer(found.payload, np.uint8)), self.payload_bits)
+
+# %% ../nbs/13c_methods.ipynb #359df25d
+register_method("verified")(Verified)
+
+
+@register_method("verified QIM")
+@dataclass(frozen=True)
+class VerifiedQIM(Verified):
+    "The same loop around a lattice network without any learned part."
+
+    model: str = "QIM"
 
 # %% ../nbs/13c_methods.ipynb #4955e19a
 @dataclass(frozen=True)
