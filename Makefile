@@ -13,6 +13,7 @@
 #   CORES        how many cores the experiments may use (default: all); each uses one, so as many run side by side
 #   GPUS         how many GPUs there are (default: counted); an experiment takes one
 #   NBGRADER     not empty: `make course` writes copies for nbgrader, too
+#   EXPERIMENT   the experiment that `make keep` is for
 #   SPLITS       splits of the data set that `make gpu-pack` takes along (default: train val)
 
 PROFILE     ?= quick
@@ -27,7 +28,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab book slides alt browser course install-model prepare gpu-pack gpu-unpack clean says
+.PHONY: help reproduce test lab book slides alt browser course install-model prepare gpu-pack gpu-unpack keep restore clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -104,6 +105,12 @@ gpu-unpack: $(INSTALLED) ## take in what gpu/run.sh brought home (FROM=folder, d
 	  cat $(or $(FROM),gpu/out)/$$kind.tar.gz.* > gpu/results.tar.gz; \
 	  $(BIN)/python -c "from cinn_nb.elsewhere import take_in; [print(run, what) for run, what in take_in('gpu/results.tar.gz', also='.').items()]"; \
 	  rm gpu/results.tar.gz; done
+
+keep: $(INSTALLED) ## put the finished full runs of EXPERIMENT=name into data/runs/, to be committed before the whole is done
+	@$(BIN)/python -c "from cinn_nb.elsewhere import keep_runs; [print(path) for path in keep_runs('$(EXPERIMENT)')]"
+
+restore: $(INSTALLED) ## put the runs of data/runs/ into the store (CINN_STORE, default runs/store/)
+	@$(BIN)/python -c "from cinn_nb.elsewhere import restore_runs; [print(*item) for item in restore_runs().items()]"
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
 	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis
