@@ -135,8 +135,9 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 # %% ../nbs/12d_batch.ipynb #9638623b
 def side_by_side(task: Any, jobs: Sequence[tuple], workers: int) -> Iterator[tuple[tuple, Any]]:
-    """(job, `task(*job)`) as they are done, in processes of their own; an exception in place of a result where
-    a job kills its process."""
+    """(job, `task(*job)`) as they are done, in processes of their own.
+
+    In place of a result: an exception, where a job kills its process."""
     left, suspects = list(jobs), []
     while left:
         with _pool(workers) as pool:
@@ -233,7 +234,7 @@ def _mark_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], wor
 
 # %% ../nbs/12d_batch.ipynb #e174992e
 def run_batch(args: argparse.Namespace) -> None:
-    "cinn batch: mark all files of a folder into another, or read them all; `ValueError` if some were refused."
+    "cinn batch: mark, or read, all files of a folder. `ValueError` if some were refused."
     if not args.FOLDER.is_dir():
         raise ValueError(f"there is no folder {args.FOLDER}")
     if args.OUT.resolve() == args.FOLDER.resolve():

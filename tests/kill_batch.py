@@ -26,7 +26,7 @@ def make_images(folder: Path, count: int) -> None:
 
 
 def killed(command: list[str], after: float) -> bool:
-    "Start a command in a group of its own and kill the group after so many seconds; whether it was still there."
+    "Start a command in a group of its own, kill the group after so many seconds; whether it was there."
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
