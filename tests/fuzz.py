@@ -1,8 +1,8 @@
 """Damaged files for every command: `python tests/fuzz.py --files 10000`; tests/test_fuzz.py runs a few.
 
-Whatever a file holds, a command ends within 10 s of one core with status 0, 1 or 2. It says at most one line on
-standard error, and exactly one where it fails. It raises nothing, writes nothing when it fails, and reads no
-payload that nobody has written.
+Whatever a file holds, a command ends within 10 s of one core with status 0, 1 or 2. It says at most one line
+on standard error, and exactly one where it fails. It raises nothing, writes nothing when it fails, and reads
+no payload that nobody has written.
 """
 
 import argparse
