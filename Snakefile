@@ -35,7 +35,7 @@ MODELS = ["cinn_nb/weights", *IMAGES]
 ALL = [
     "20_train", "20b_channels", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
     "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "27_channels",
-    "27b_answers", "28_comparison", "29_jpeg", "30_medical",
+    "27b_answers", "28_comparison", "29_jpeg", "30_medical", "31_security",
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
@@ -56,6 +56,7 @@ EXPERIMENTS = {
     "28_comparison": dict(needs=[], reads=MODELS, writes=TABLES, figures=["comparison", "comparison_map"]),
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "30_medical":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["medical"]),
+    "31_security":   dict(needs=[], reads=[*MODELS, "nbs/27b_answers.ipynb"], writes=TABLES, figures=["security"]),
     "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }
 

@@ -25,7 +25,7 @@ extras = {
     for key, value in cfg.items()
     if key.endswith("_requirements")
 }
-extras["all"] = sorted({*extras["study"], *extras["dev"]})
+extras["all"] = sorted({*extras["study"], *extras["dev"], *extras["keys"]})
 
 setup(
     name=cfg["lib_name"],

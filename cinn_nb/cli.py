@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from . import __version__
+from .keys import OVERHEAD, add_key_options, key_from, open_readings, seal
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
 from cinn_nb.watermark import (
     CHANNELS,
@@ -103,21 +104,22 @@ def _run_embed(args: argparse.Namespace) -> None:
     if args.model and (args.survive or args.anywhere):
         raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
-    cover = _read_gray(args.IN)
+    cover, key = _read_gray(args.IN), key_from(args, twice=True)
     from cinn_nb.dct import psnr
     from cinn_nb.images import write_image
 
     how = {"strength": args.strength, "replace": args.replace}
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
     how |= where | {"model": args.model or MODELS[0]}
-    stego = _named(args.IN, embed, cover, payload, **how)
+    stego = _named(args.IN, embed, cover, payload, key=key, **how)
     said = f", PSNR {psnr(cover, stego):.1f} dB"
     if args.survive:
         proof = _named(args.IN, certify, stego, cover)
-        _named(args.IN, _check_proof, proof, payload, args.survive, args.channels or CHANNELS[0])
+        sent = seal(payload, key) if key else payload
+        _named(args.IN, _check_proof, proof, sent, args.survive, args.channels or CHANNELS[0])
         said = f"; certificate: {proof}"
     write_image(args.OUT, stego)
-    room = capacity(*cover.shape, **where)
+    room = capacity(*cover.shape, **where) - (OVERHEAD if key else 0)
     print(f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}")
 
 # %% ../nbs/12b_cli.ipynb #fcb26884
@@ -144,9 +146,13 @@ def _run_extract(args: argparse.Namespace) -> None:
     _check_in(args.IN)
     if args.out:
         _check_out(args.out, args.force, [args.IN])
-    image = _read_gray(args.IN)
+    image, key = _read_gray(args.IN), key_from(args)
     found = [_named(args.IN, read, image)]
     found += _others(found + readings(image))
+    every, found = len(found), _named(args.IN, open_readings, found, key)
+    if every > len(found):
+        why = "is not for this key" if key else "needs a key"
+        print(f"cinn: warning: {args.IN} also carries a message that {why}", file=sys.stderr)
     if args.out:
         _write_payload(args.out, found[0].payload)
     elif args.all:
@@ -261,6 +267,7 @@ def _add_embed(commands) -> None:
     how.add_argument("--anywhere", action="store_true", help=_ANYWHERE)
     add.add_argument("--model", choices=MODELS, help=_MODEL)
     add.add_argument("--channels", choices=CHANNELS, help=_CHANNELS)
+    add_key_options(add)
     replace = "erase the message that IN already carries; without this, such an image is refused"
     add.add_argument("--replace", action="store_true", help=replace)
 
@@ -271,6 +278,7 @@ def _add_extract(commands) -> None:
     how.add_argument("--out", type=Path, help="write the message to this file")
     how.add_argument("--all", action="store_true", help="print all messages, where there are several")
     add.add_argument("--hex", action="store_true", help="print as hexadecimal digits")
+    add_key_options(add)
 
 
 def _parser() -> argparse.ArgumentParser:

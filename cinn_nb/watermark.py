@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 import numpy as np
+from .keys import Key, OVERHEAD, is_sealed, open_readings, seal
 from cinn_nb.mark import (
     EmbedError,
     Mark,
@@ -93,11 +94,15 @@ def read(image: np.ndarray, model: Any = None) -> Reading:
     raise NoWatermarkError(f"no watermark can be read: {why}")
 
 
-def extract(image: np.ndarray, model: Any = None) -> bytes:
+def extract(image: np.ndarray, model: Any = None, key: str | bytes | Key | None = None) -> bytes:
     """The payload of a uint8 image (H, W); `NoWatermarkError` when nothing can be read.
 
-    Arguments as in `read`."""
-    return read(image, model).payload
+    Arguments as in `read`. `key`: what `embed` was given (11e_keys). A payload that is sealed is not
+    returned without its key, nor one that is not sealed with it: `SealedError`, a `NoWatermarkError`."""
+    found = [read(image, model)]
+    if key is not None:
+        found += readings(image, model)  # somebody may have written a plain mark beside ours
+    return open_readings(found, key)[0].payload
 
 # %% ../nbs/12_watermark.ipynb #4157e090
 def _all_marks(model: Any = None) -> list[Mark]:
@@ -222,17 +227,33 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
             raise EmbedError(f"{_told(others)} can still be read {where}: {hint}")
 
 # %% ../nbs/12_watermark.ipynb #64075622
-def _fitting(mark: Mark, payload: bytes, cover: np.ndarray) -> bytes:
-    "`payload` as bytes; `EmbedError` if it does not fit, which says so where a promise for one coder would."
+def _sealed(payload: bytes, key: str | bytes | Key | None) -> bytes:
+    "What is written: the payload, sealed if there is a key. `EmbedError` for one that only looks sealed."
+    if key is not None:
+        return seal(payload, key)
+    if isinstance(payload, bytes) and is_sealed(payload):
+        raise EmbedError("the payload begins with bytes 255 and 1, as a sealed one does; begin it otherwise")
+    return payload
+
+
+def _fitting(mark: Mark, payload: bytes, cover: np.ndarray, key: str | bytes | Key | None = None) -> bytes:
+    """What is written of `payload`, sealed if there is a `key`.
+
+    `EmbedError` if it does not fit, which says so where a promise for one coder would."""
     from cinn_nb.sturdy import check_fits
 
     check = check_fits if mark.name == "sturdy" else check_payload
-    return check(mark, payload, *cover.shape)
+    try:
+        return check(mark, _sealed(payload, key), *cover.shape)
+    except EmbedError as error:
+        why = "" if key is None else f" (a key takes {OVERHEAD} bytes of that)"
+        raise EmbedError(f"{error}{why}") from None
 
 # %% ../nbs/12_watermark.ipynb #a602eaa8
 def embed(
     image: np.ndarray, payload: bytes, model: Any = "cinn", strength: float = 1.0, survive: int | None = None,
     replace: bool = False, channels: str | None = None, anywhere: bool = False,
+    key: str | bytes | Key | None = None,
 ) -> np.ndarray:  # fmt: skip
     """The stego image, uint8 (H, W), of a cover uint8 (H, W) with H, W >= 8 and a payload of 1 to
     `capacity` bytes.
@@ -241,12 +262,13 @@ def embed(
     writes from that quality on and from a sample of the family `channels` at it, one of `CHANNELS`, the first
     if None (`FAMILY_WORDS` says what they are); at 36 dB or more. `anywhere`: read in a part, shifted or
     turned, too. Else a network writes. `model`: a name, the path of a .safetensors file, or a network;
-    `strength` scales its change: below 1 fainter, above 1 more robust. (A promise asks for neither.) What is
+    `strength` scales its change: below 1 fainter, above 1 more robust. (A promise asks for neither.)
+    `key`, a passphrase: the payload is sealed with it, which takes 18 bytes more (11e_keys). What is
     returned has been read by `read`. A cover in which a mark can be read is refused; `replace` erases that
     mark first, and nothing of it answers later. Raises `EmbedError` if this cannot be done, `ValueError` for
     bad input."""
     cover, mark = check_gray(image), _writer(model, strength, survive, channels, anywhere)
-    payload, family = _fitting(mark, payload, cover), _promised_for(survive, channels)
+    payload, family = _fitting(mark, payload, cover, key), _promised_for(survive, channels)
     # whoever reads a network of yours must name it
     own = None if survive or anywhere or model in MODELS else model
     old = _old(cover, own, replace)

@@ -140,7 +140,7 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
     assert [name for name in in_sdist if name.startswith(("nbs", "tests"))] == []
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     assert f"Requires-Python: >={settings()['min_python']}" in metadata
-    extras = ["study", "dev", "rivals", "codecs", "book", "all"]
+    extras = ["study", "dev", "rivals", "codecs", "keys", "book", "all"]
     assert re.findall(r"Provides-Extra: (\w+)", metadata) == extras
     assert f"License-Expression: {settings()['license_expression']}" in metadata
     assert f"Project-URL: Source, {settings()['git_url']}" in metadata
