@@ -165,7 +165,7 @@ def _run_extract(args: argparse.Namespace) -> None:
         warning = f"{args.IN} also carries another message (mark: {others}); --all shows all"
         print(f"cinn: warning: {warning}", file=sys.stderr)
 
-
+# %% ../nbs/12b_cli.ipynb #d3a1c0b8
 def _shown(payload: bytes, as_hex: bool) -> str:
     return payload.hex() if as_hex else _printable(payload)
 

@@ -65,7 +65,7 @@ def _derive(secret: bytes, salt: bytes) -> Key:
     )  # fmt: skip
     return Key(function.derive(secret))
 
-
+# %% ../nbs/11e_keys.ipynb #d3a1c0b7
 def derive_key(passphrase: str | bytes, salt: bytes = SALT) -> Key:
     """The key of a passphrase (text, or bytes of a key file), by Argon2id (RFC 9106); about half a second.
 
