@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from conftest import ROOT, cells, order, tiny_notebook
+from conftest import ROOT, cells, notebooks, order, tiny_notebook
 from cinn_nb import handout
 from cinn_nb.handout import HOLE, copy_of, failures, sessions, verify
 
@@ -119,6 +119,15 @@ def test_checks_fail_before_and_pass_after(nb, monkeypatch):
         return
     first = next(cell.id for cell in student.cells if "check" in cell.metadata.get("tags", ()))
     assert failures(student, nb.parent, 1) == {first: "AssertionError"}
+
+
+def test_every_exercise_has_its_solution():
+    number = r"^(?:\*\*)?(\d+)\."
+    for nb in [nb for nb in notebooks() if nb.name[0] in "01"]:
+        text = "\n".join("".join(c["source"]) for c in cells(nb) if c["cell_type"] == "markdown")
+        parts = {part.split("\n")[0]: part for part in re.split(r"^## ", text, flags=re.MULTILINE)}
+        asked, solved = (re.findall(number, parts[h], re.MULTILINE) for h in ("Exercises", "Solutions"))
+        assert asked and asked == solved, nb.name
 
 
 def test_the_sessions_are_numbered():
