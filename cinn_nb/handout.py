@@ -9,10 +9,12 @@ __all__ = ['HOLE', 'INSTEAD', 'filled', 'copy_of', 'failures', 'verify', 'sessio
 import argparse
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from .core import repo_root
 
@@ -59,7 +61,13 @@ def failures(nb: NotebookNode, folder: str | Path, checks: int | None = None) ->
     places = [i for i, cell in enumerate(nb.cells) if "check" in cell.metadata.get("tags", ())]
     run = NotebookNode(nb, cells=nb.cells if checks is None else nb.cells[: places[checks - 1] + 1])
     where = dict(resources={"metadata": {"path": str(folder)}}, extra_arguments=["--log-level=ERROR"])
-    NotebookClient(run, timeout=900, kernel_name="python3", allow_errors=True, **where).execute()
+    client = NotebookClient(run, timeout=900, kernel_name="python3", allow_errors=True, **where)
+    with tempfile.TemporaryFile("w+") as said:  # by the kernel itself, as it closes, not by a cell
+        try:
+            client.execute(stderr=said)
+        except DeadKernelError as error:
+            said.seek(0)
+            raise DeadKernelError(f"{error}\n{said.read()[-2000:]}") from None
     outputs = [(cell.id, out) for cell in run.cells for out in cell.get("outputs", [])]
     return {i: out.ename for i, out in outputs if out.output_type == "error"}
 

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, cells
 
 from cinn_nb.claims import front_table, problems, read_claims, refresh, stale_line, verdict, why
+from cinn_nb.provenance import read_json, sha256_of
 from cinn_nb.study import readme_from_index
 
 PAGES = ["index.ipynb", "40_results.ipynb"]
@@ -138,6 +139,15 @@ def test_one_digit_in_a_table_changes_the_readme(tmp_path):
     changed = [(a, b) for a, b in zip(old, new) if a != b]
     assert len(old) == len(new) and 1 <= len(changed) <= 3
     assert all("61.0 dB" in a and "61.4 dB" in b for a, b in changed)
+
+
+def test_published_tables_are_what_their_records_say():
+    "A digit that no claim prints, changed by hand in a committed table, is found here."
+    records = sorted((ROOT / "data" / "results").glob("*/provenance.json"))
+    assert len(records) >= 10
+    for record in records:
+        vouched = set(read_json(record)["outputs"].values())
+        assert [t.name for t in record.parent.glob("*.csv") if sha256_of(t) not in vouched] == [], record
 
 
 @pytest.mark.parametrize(

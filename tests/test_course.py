@@ -4,8 +4,9 @@ import re
 
 import nbformat
 import pytest
+from nbclient.exceptions import DeadKernelError
 
-from conftest import ROOT, cells, order, tiny_notebook
+from conftest import ROOT, cells, notebooks, order, tiny_notebook
 from cinn_nb import handout
 from cinn_nb.handout import HOLE, copy_of, failures, sessions, verify
 
@@ -37,6 +38,16 @@ def test_the_generator_on_a_tiny_notebook(tmp_path):
     nb.cells[2].source = "assert x < 2"
     with pytest.raises(AssertionError, match="student.*passes"):
         verify(copy_of(nb, "student"), copy_of(nb, "solutions"), tmp_path)
+
+
+def test_what_a_closing_kernel_prints_stays_away_unless_it_died(tmp_path, capfd):
+    say = "lambda: print('a last word', file=sys.__stderr__, flush=True)"
+    path = tiny_notebook(tmp_path / "99_tiny.ipynb", f"import atexit, sys\natexit.register({say})")
+    assert failures(nbformat.read(path, 4), tmp_path) == {}
+    assert "last word" not in "".join(capfd.readouterr())
+    path = tiny_notebook(tmp_path / "99_tiny.ipynb", f"import os, sys\n({say})()\nos.kill(os.getpid(), 9)")
+    with pytest.raises(DeadKernelError, match="a last word"):
+        failures(nbformat.read(path, 4), tmp_path)
 
 
 def test_make_course_writes_all_copies_and_keeps_work(tmp_path, monkeypatch, capsys):
@@ -119,6 +130,15 @@ def test_checks_fail_before_and_pass_after(nb, monkeypatch):
         return
     first = next(cell.id for cell in student.cells if "check" in cell.metadata.get("tags", ()))
     assert failures(student, nb.parent, 1) == {first: "AssertionError"}
+
+
+def test_every_exercise_has_its_solution():
+    number = r"^(?:\*\*)?(\d+)\."
+    for nb in [nb for nb in notebooks() if nb.name[0] in "01"]:
+        text = "\n".join("".join(c["source"]) for c in cells(nb) if c["cell_type"] == "markdown")
+        parts = {part.split("\n")[0]: part for part in re.split(r"^## ", text, flags=re.MULTILINE)}
+        asked, solved = (re.findall(number, parts[h], re.MULTILINE) for h in ("Exercises", "Solutions"))
+        assert asked and asked == solved, nb.name
 
 
 def test_the_sessions_are_numbered():
