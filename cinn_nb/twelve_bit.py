@@ -135,11 +135,14 @@ def confirm_stored(values: np.ndarray, payload: bytes, survive: int) -> None:
             raise EmbedError(f"nothing is promised: at quality {q} (0: no file) the payload is not read")
 
 # %% ../nbs/11d_twelve_bit.ipynb #17d4c30d
-def embed_stored(values: np.ndarray, payload: bytes, survive: int = 50) -> np.ndarray:
+def embed_stored(
+    values: np.ndarray, payload: bytes, survive: int = 50, frozen: np.ndarray | None = None
+) -> np.ndarray:
     """Stored values that carry the payload, read after 12-bit JPEG of each quality from `survive` to 100.
 
-    Same dtype and shape; no value leaves the range of `values`. `survive`: one of `PROMISED`. `ValueError`
-    for bad values; `EmbedError` if they carry a mark, or none is found that holds the payload."""
+    Same dtype and shape; no value leaves the range of `values`. `survive`: one of `PROMISED`. `frozen`: bool
+    (H, W), values that stay as they are. `ValueError` for bad values; `EmbedError` if they carry a mark, or
+    none is found that holds the payload."""
     if survive not in PROMISED:
         raise ValueError(f"survive is {survive!r}; a promise can be made for {', '.join(map(str, PROMISED))}")
     samples, (H, W) = to_samples(values), values.shape
@@ -147,8 +150,10 @@ def embed_stored(values: np.ndarray, payload: bytes, survive: int = 50) -> np.nd
     if read_stored(values) is not None:
         raise EmbedError("these values already carry a 12-bit mark; use an unmarked image")
     layout = DeepLayout(n, H // 8, W // 8, survive, int(samples.max()))
+    word, ends = word_of(bytes(payload), n, CHECKS), np.reshape([0, layout.top], (2, 1, 1))
+    between = None if frozen is None else np.where(frozen, samples, ends)
     try:
-        stego, _ = search(samples, word_of(bytes(payload), n, CHECKS), layout, TOLERATE, margin=MARGIN)
+        stego, _ = search(samples, word, layout, TOLERATE, margin=MARGIN, between=between)
     except SurvivalError as error:
         raise EmbedError(f"no mark was found that survives ({error}); promise less, or shorten it") from error
     marked = (stego.astype(np.int64) + int(values.min())).astype(values.dtype)
