@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'DicomInfo', 'open_dicom', 'stored_values', 'read_dicom', 'window', 'saturation',
-           'saturation_group', 'put_back', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image', 'write_image',
-           'read_nifti', 'write_nifti']
+           'saturation_group', 'put_back', 'padding_of', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image',
+           'write_image', 'read_nifti', 'write_nifti']
 
 # %% ../nbs/01_images.ipynb #20587e2f
 import zlib
@@ -35,6 +35,16 @@ class DicomInfo:
     frames: int
 
 # %% ../nbs/01_images.ipynb #b20b58a2
+_NEEDED = (
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "Rows",
+    "Columns",
+)
+
+
 def open_dicom(source: str | Path | BinaryIO) -> pydicom.Dataset:
     """Parse a DICOM file (a path or a binary file object) that holds an image.
 
@@ -45,8 +55,13 @@ def open_dicom(source: str | Path | BinaryIO) -> pydicom.Dataset:
         data = pydicom.dcmread(source)
     except Exception as error:
         raise ValueError(f"{source} cannot be read as DICOM: {error}") from error
+    if "FloatPixelData" in data or "DoubleFloatPixelData" in data:
+        raise ValueError(f"{source} holds floating-point pixels, which are not supported; store integers")
     if "PixelData" not in data:
         raise ValueError(f"{source} is DICOM but holds no image (it may be truncated)")
+    lacking = [name for name in _NEEDED if data.get(name) in (None, "")]
+    if lacking:
+        raise ValueError(f"{source} is DICOM but its header lacks {', '.join(lacking)}")
     return data
 
 
@@ -59,29 +74,56 @@ def stored_values(data: pydicom.Dataset, source: object = "the file") -> np.ndar
         raise ValueError(f"the pixels of {source} cannot be decoded: {error}") from error
 
 # %% ../nbs/01_images.ipynb #0f11a120
-def _numbers(data: pydicom.Dataset, field: str) -> list[float]:
-    "The numbers of a header field that may hold one, several or none."
-    return [float(v) for v in np.atleast_1d(data.get(field) or [])]
+_GROUPS = {  # sequence of the functional groups in which an enhanced file keeps a field
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "WindowCenter": "FrameVOILUTSequence",
+    "WindowWidth": "FrameVOILUTSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+}
 
 
-def _header(data: pydicom.Dataset) -> DicomInfo:
-    "The header of a gray image; a missing slope is 1, a missing intercept 0, as the standard says."
-    spacing = data.get("PixelSpacing")
+def _numbers(data: pydicom.Dataset, field: str, frame: int = 0) -> list[float]:
+    "The numbers of a header field of a frame that may hold one, several or none."
+    own = (data.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
+    groups = [*own, *(data.get("SharedFunctionalGroupsSequence") or [])[:1]]
+    places = [macro for group in groups for macro in group.get(_GROUPS[field]) or []]
+    found = [v for v in (place.get(field) for place in [*places, data]) if v not in (None, "")]
+    try:
+        return [float(v) for v in np.atleast_1d(found[0])] if found else []
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{field} is {found[0]!r}, which is no number") from error
+
+
+def _frames(data: pydicom.Dataset) -> int:
+    "How many frames the header announces; `ValueError` for something that is no number."
+    try:
+        return int(data.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"NumberOfFrames cannot be read: {error}") from error
+
+# %% ../nbs/01_images.ipynb #2917f420
+def _header(data: pydicom.Dataset, frame: int = 0) -> DicomInfo:
+    "The header of a frame of a gray image; a missing slope is 1, a missing intercept 0, as in the standard."
+    slope, intercept, centres, widths, spacing = (
+        _numbers(data, field, frame)
+        for field in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PixelSpacing")
+    )
     return DicomInfo(
         modality=str(data.get("Modality", "")),
         bits_stored=int(data.BitsStored),
-        slope=float(data.get("RescaleSlope", 1)),
-        intercept=float(data.get("RescaleIntercept", 0)),
+        slope=slope[0] if slope else 1.0,
+        intercept=intercept[0] if intercept else 0.0,
         photometric=data.PhotometricInterpretation,
-        windows=tuple(zip(_numbers(data, "WindowCenter"), _numbers(data, "WindowWidth"))),
-        spacing=tuple(map(float, spacing)) if spacing else None,
-        frames=int(data.get("NumberOfFrames") or 1),
+        windows=tuple(zip(centres, widths)),
+        spacing=tuple(spacing) or None,
+        frames=_frames(data),
     )
 
 
 def _frame(data: pydicom.Dataset, frame: int, source: object) -> np.ndarray:
     "The stored values of one frame."
-    frames = int(data.get("NumberOfFrames") or 1)
+    frames = _frames(data)
     if not 0 <= frame < frames:
         raise ValueError(f"frame is {frame}; {source} has frames 0..{frames - 1}")
     values = stored_values(data, source)
@@ -113,8 +155,9 @@ def read_dicom(path: str | Path | BinaryIO, frame: int = 0) -> tuple[np.ndarray,
         raise ValueError(f"{path} is a colour image ({kind}); use read_dicom_rgb()")
     if "ModalityLUTSequence" in data:
         raise ValueError(f"{path} has a modality lookup table, which is not supported; store rescaled values")
-    info = _header(data)
-    values = _frame(data, frame, path) * info.slope + info.intercept
+    values = _frame(data, frame, path)
+    info = _header(data, frame)
+    values = values * info.slope + info.intercept
     if kind == "MONOCHROME1":
         total = _mirror(data, info)
         values = total - values
@@ -125,9 +168,11 @@ def read_dicom(path: str | Path | BinaryIO, frame: int = 0) -> tuple[np.ndarray,
 def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     """Map centre - width/2 .. centre + width/2 to 0..255, clip what lies outside, round.
 
-    uint8, the shape of `values`. `ValueError` if the width is not above 0."""
+    uint8, the shape of `values`. `ValueError` if the width is not above 0, or for values that are NaN."""
     if not width > 0:
         raise ValueError(f"width is {width}; a window's width must be above 0")
+    if lost := int(np.isnan(values).sum()):
+        raise ValueError(f"values hold {lost} NaN, which no gray level stands for; replace them first")
     scaled = (np.asarray(values, np.float64) - (centre - width / 2)) / width
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -189,11 +234,41 @@ def put_back(
     return _moved(values, steps, step)
 
 # %% ../nbs/01_images.ipynb #ec57df7f
+def padding_of(stored: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
+    """Which stored values are no image but padding, bool, by the header's PixelPaddingValue and its limit.
+
+    DICOM PS3.3, C.7.5.1.1.2. An unsigned number in a signed file is read as its two's complement."""
+    ends = [data.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    ends = [int(end) for end in ends if end not in (None, "")]
+    if not ends:
+        return np.zeros(stored.shape, bool)
+    low, high = _stored_range(data)
+    wrap = 1 << int(data.BitsAllocated)
+    ends = [end - wrap if low < 0 and end >= wrap // 2 else end for end in ends]
+    return (stored >= min(ends)) & (stored <= max(ends))
+
+
+def _writable(stored: np.ndarray, data: pydicom.Dataset, like: object) -> None:
+    "`ValueError` unless the new stored values are numbers, fit the stored bits, and leave padding alone."
+    if lost := int(np.isnan(stored).sum()):
+        raise ValueError(f"values hold {lost} NaN, which no integer stands for; replace them first")
+    if data.BitsAllocated not in (8, 16):
+        raise ValueError(f"{like} has BitsAllocated {data.BitsAllocated}; only 8 and 16 can be written")
+    low, high = _stored_range(data)
+    if stored.min() < low or stored.max() > high:
+        found = f"{stored.min():.0f}..{stored.max():.0f}"
+        raise ValueError(f"stored values would be {found}; {like} holds {low}..{high}; clip the values first")
+    pads = padding_of(stored_values(data, like), data)
+    if changed := int((pads != padding_of(stored, data)).sum()):
+        hint = "give padding its old values, and no other pixel the padding value"
+        raise ValueError(f"{changed} pixels would be padding in one file and not in the other; {hint}")
+
+# %% ../nbs/01_images.ipynb #cad80a63
 def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     """Write physical values (H, W) as a copy of the one-frame gray DICOM file `like`, without compression.
 
-    The file appears whole or not at all. `ValueError` if the values do not fit the stored bits, or have
-    another shape."""
+    The file appears whole or not at all. `ValueError` if the values do not fit the stored bits, have another
+    shape, hold NaN, or would make padding of a pixel or a pixel of padding.."""
     old, info = read_dicom(like)
     data = open_dicom(like)
     shape = np.shape(values)
@@ -202,11 +277,8 @@ def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     if info.photometric == "MONOCHROME1":
         values = _mirror(data, info) - np.asarray(values)
     stored = np.rint((np.asarray(values, np.float64) - info.intercept) / info.slope)
-    low, high = _stored_range(data)
-    if stored.min() < low or stored.max() > high:
-        found = f"{stored.min():.0f}..{stored.max():.0f}"
-        raise ValueError(f"stored values would be {found}; {like} holds {low}..{high}; clip the values first")
-    dtype = np.dtype(f"{'i' if low < 0 else 'u'}{data.BitsAllocated // 8}")
+    _writable(stored, data, like)
+    dtype = np.dtype(f"{'i' if _stored_range(data)[0] < 0 else 'u'}{data.BitsAllocated // 8}")
     data.set_pixel_data(stored.astype(dtype), info.photometric, info.bits_stored)
     data.ImageType = ["DERIVED", *list(data.get("ImageType") or ["", "SECONDARY"])[1:]]
     with atomic_path(path) as tmp:
