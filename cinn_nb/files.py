@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Window', 'Scan', 'open_scan', 'full_window', 'level_table', 'Shown', 'shown', 'put_levels', 'Samples', 'samples_of',
-           'mark_stored', 'derived', 'write_scan', 'Look', 'parse_window', 'looks', 'lowest_stored', 'saved']
+           'mark_stored', 'derived', 'write_scan', 'Look', 'looks', 'lowest_stored', 'saved']
 
-# %% ../nbs/11h_files.ipynb #ae97f213
+# %% ../nbs/11h_files.ipynb #82c6b952
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from .jpeg import jpeg_file
 from .mark import EmbedError
 from .twelve_bit import TOP, embed_stored, jpeg12, read_stored
 
-# %% ../nbs/11h_files.ipynb #a14bcd23
+# %% ../nbs/11h_files.ipynb #d1bee17d
 _DECODERS = {  # what decodes a compressed transfer syntax that pydicom alone, or with Pillow, does not
     "1.2.840.10008.1.2.4.51": "imagecodecs",
     "1.2.840.10008.1.2.4.57": "python-gdcm",
@@ -67,7 +67,7 @@ def _decoded(data: pydicom.Dataset, source: Path) -> np.ndarray:
     except Exception as error:
         raise ValueError(told) from error
 
-# %% ../nbs/11h_files.ipynb #dd6223e6
+# %% ../nbs/11h_files.ipynb #3834cdc6
 def _refused(data: pydicom.Dataset) -> str | None:
     "Why the pixels of a parsed file cannot be marked; None if they can."
     kind, bits = data.PhotometricInterpretation, int(data.BitsStored)
@@ -84,7 +84,7 @@ def _refused(data: pydicom.Dataset) -> str | None:
     lacking = [name for name in ("SOPClassUID", "SOPInstanceUID") if not data.get(name)]
     return f"its header lacks {', '.join(lacking)}" if lacking else None
 
-# %% ../nbs/11h_files.ipynb #ef2d6029
+# %% ../nbs/11h_files.ipynb #8ca80885
 @dataclass(frozen=True)
 class Scan:
     """A gray DICOM file: its parsed header, and the stored values of its frames, int32 (frames, H, W)."""
@@ -123,7 +123,7 @@ def open_scan(source: str | Path) -> Scan:
     shape = -1, int(data.Rows), int(data.Columns)
     return Scan(Path(source), data, stored.reshape(shape))
 
-# %% ../nbs/11h_files.ipynb #dacb3944
+# %% ../nbs/11h_files.ipynb #7db7ee87
 Window = tuple[float, float]  # centre and width, in physical units (HU for CT)
 
 
@@ -156,7 +156,7 @@ def level_table(scan: Scan, frame: int, view: Window | None) -> tuple[np.ndarray
     outside = 255 * (values - (centre - width / 2)) / width
     return window(values, centre, width), (outside >= -0.5) & (outside < 255.5)
 
-# %% ../nbs/11h_files.ipynb #975022a3
+# %% ../nbs/11h_files.ipynb #cde87886
 def _ends(values: np.ndarray, usable: np.ndarray) -> np.ndarray:
     "One pixel of the smallest and one of the largest usable value, bool (H, W)."
     out = np.zeros(values.size, bool)
@@ -188,7 +188,7 @@ def shown(scan: Scan, frame: int, view: Window | None) -> Shown:
     between = np.where(frozen, image, [[[reached.min()]], [[reached.max()]]]).astype(np.uint8)
     return Shown(image, frozen, between)
 
-# %% ../nbs/11h_files.ipynb #c90692b1
+# %% ../nbs/11h_files.ipynb #19cb0921
 def put_levels(scan: Scan, frame: int, view: Window | None, stego: np.ndarray) -> np.ndarray:
     """The stored values, int32 (H, W), that show as the marked image `stego`, each moved as little as can be.
 
@@ -206,7 +206,7 @@ def put_levels(scan: Scan, frame: int, view: Window | None, stego: np.ndarray) -
     moved = np.clip(values, first[nearest], last[nearest])
     return np.where((stego != before.image) & ~before.frozen, moved, values).astype(np.int32)
 
-# %% ../nbs/11h_files.ipynb #7eeb6a67
+# %% ../nbs/11h_files.ipynb #dcb06cfa
 @dataclass(frozen=True)
 class Samples:
     "A frame as `embed_stored` takes it: `values`, int32 (H, W) in 0..4095, and what must stay, bool (H, W)."
@@ -230,7 +230,7 @@ def mark_stored(scan: Scan, frame: int, payload: bytes, survive: int = 50) -> np
     before = samples_of(scan, frame)
     return scan.stored[frame] + embed_stored(before.values, payload, survive, before.frozen) - before.values
 
-# %% ../nbs/11h_files.ipynb #c3d9bab1
+# %% ../nbs/11h_files.ipynb #36db16ca
 def _swapped(data: pydicom.Dataset) -> None:
     "Turn the words of a big-endian data set round, so that it can be written little-endian; in place."
     size = {"OW": 2, "US or SS or OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
@@ -253,7 +253,7 @@ def _words(scan: Scan, stored: np.ndarray) -> bytes:
     whole = kept.astype(f"<u{size}").tobytes()
     return whole + bytes(len(whole) % 2)
 
-# %% ../nbs/11h_files.ipynb #29d97ef7
+# %% ../nbs/11h_files.ipynb #87481eac
 _SOURCE = ("121322", "DCM", "Source image for image processing operation")  # DICOM PS3.16, CID 7202
 
 
@@ -286,7 +286,7 @@ def derived(scan: Scan, stored: np.ndarray, said: str, lossy: bool = False) -> p
         data.LossyImageCompression = "01"
     return data
 
-# %% ../nbs/11h_files.ipynb #8b190582
+# %% ../nbs/11h_files.ipynb #7d4ad275
 def _differs(scan: Scan, back: Scan, stored: np.ndarray) -> str | None:
     "What is wrong with the written file; None if it holds what was meant."
     if not np.array_equal(back.stored, stored):
@@ -315,7 +315,7 @@ def write_scan(
             raise EmbedError(f"{path} is not written: {wrong}")
         check(back)
 
-# %% ../nbs/11h_files.ipynb #3cd1dc66
+# %% ../nbs/11h_files.ipynb #dbf76b01
 @dataclass(frozen=True)
 class Look:
     "A way to look at a frame: its stored values (`deep`), or 8 bits through a window (None: as stored)."
@@ -332,24 +332,9 @@ class Look:
         "What a reader reads: samples, int32 (H, W), or an image, uint8 (H, W)."
         return samples_of(scan, self.frame).values if self.deep else shown(scan, self.frame, self.view).image
 
-
-def parse_window(text: str) -> str | Window:
-    "`header`, `full`, or a centre and a width above 0 as in `40,400`; `ValueError` for anything else."
-    if text in ("header", "full"):
-        return text
-    try:
-        centre, width = (float(part) for part in text.split(","))
-        if not (np.isfinite([centre, width]).all() and width > 0):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no window; give header, full, or CENTRE,WIDTH such as 40,400"
-        ) from None
-    return centre, width
-
-# %% ../nbs/11h_files.ipynb #a8d210cd
+# %% ../nbs/11h_files.ipynb #a31f0161
 def looks(scan: Scan, frame: int, asked: str | Window | None = None) -> list[Look]:
-    """The ways in which a reader looks at a frame, or only the `asked` one (as in `parse_window`).
+    """The ways in which a reader looks at a frame, or only the `asked` one: "header", "full", or a window.
 
     `ValueError` if that is not there."""
     if isinstance(asked, tuple):

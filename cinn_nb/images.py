@@ -11,11 +11,14 @@ __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'DicomInfo', 'open_dicom', 'stored_v
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import pydicom
-from PIL import Image
+from PIL import Image, ImageOps
 from .core import atomic_path
+
+if TYPE_CHECKING:
+    from nibabel import Nifti1Header
 
 # %% ../nbs/01_images.ipynb #94dd5520
 @dataclass(frozen=True)
@@ -300,10 +303,12 @@ def read_dicom_rgb(path: str | Path | BinaryIO, frame: int = 0) -> np.ndarray:
 
 # %% ../nbs/01_images.ipynb #788da2cd
 def to_gray(array: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) or (H, W, 3) in; uint8 (H, W) out, by Pillow's `convert("L")` (ITU-R BT.601 luma weights).
+    """uint8 (H, W), (H, W, 1), (1, H, W) or (H, W, 3) in; uint8 (H, W) out, by Pillow's `convert("L")` (ITU-R BT.601 luma weights).
 
     `ValueError` for any other dtype or shape."""
     array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] != 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
     gray, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if array.dtype != np.uint8 or not (gray or colour):
         raise ValueError(
@@ -317,14 +322,19 @@ def _array(image: Image.Image) -> np.ndarray:
     "The pixels of an opened file: uint8 (H, W) or (H, W, 3), or uint16 (H, W); else `ValueError`."
     if getattr(image, "n_frames", 1) > 1:
         raise ValueError(f"it holds {image.n_frames} images, cut one out first")
-    image.load()
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return np.asarray(image).astype(np.uint16)
     if image.mode in ("I", "F"):
         raise ValueError(f"pixel type {image.mode}, window it to 8 bits first")
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+            raise ValueError("some of its pixels are transparent, flatten it first")
     if image.mode in ("1", "LA"):
         image = image.convert("L")
-    return np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    array = np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    gray = image.mode in ("P", "PA") and (array == array[..., :1]).all()  # a palette of grays
+    return array[..., 0] if gray else array
 
 # %% ../nbs/01_images.ipynb #06359bbc
 _BROKEN = (
@@ -340,8 +350,9 @@ _BROKEN = (
 def read_image(path: str | Path) -> np.ndarray:
     """Read a PNG, TIFF, JPEG, BMP or WebP file: uint8 (H, W) or (H, W, 3), or uint16 (H, W).
 
-    Palettes become RGB; alpha is dropped. `FileNotFoundError` for a wrong path; `ValueError` for anything
-    that is not one whole image of 8 or 16 bits."""
+    Palettes become RGB, or gray if all of their colours are. Turned as an EXIF orientation says, opaque alpha
+    dropped. `FileNotFoundError` for a wrong path; `ValueError` for anything that is not one whole image of 8
+    or 16 bits, and for transparent pixels."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
@@ -376,30 +387,42 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
         Image.fromarray(array).save(tmp)
 
 # %% ../nbs/01_images.ipynb #6a3b1fbf
-def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """A NIfTI volume: scaled values, float32 (X, Y, Z), and its affine, float64 (4, 4). Needs nibabel.
+def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray, "Nifti1Header"]:
+    """A NIfTI volume (X, Y, Z), its affine, float64 (4, 4), and its header. Needs nibabel.
 
-    `FileNotFoundError` for a wrong path, `ValueError` for a file that is no volume."""
+    Values keep their type, integers too; where the header scales them they are float64.
+    `FileNotFoundError` for a wrong path, `ValueError` for a file that is no volume of numbers."""
     import nibabel
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
         volume = nibabel.load(path)
-        return volume.get_fdata(dtype=np.float32), volume.affine
+        values = np.asanyarray(volume.dataobj)
     except Exception as error:
         raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
+    if values.dtype.kind not in "iufc":
+        raise ValueError(f"{path} holds {values.dtype}, which is no volume of numbers")
+    return values, volume.affine, volume.header
 
 
-def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray) -> None:
+def write_nifti(
+    path: str | Path, volume: np.ndarray, affine: np.ndarray, header: "Nifti1Header | None" = None
+) -> None:
     """Write a volume with its affine as .nii or .nii.gz, in the volume's own dtype; whole file or none.
 
-    Needs nibabel. `ValueError` for another suffix."""
+    `header`: units, codes and all that the values do not say, from `read_nifti`. Needs nibabel. `ValueError`
+    for another suffix, or a type that NIfTI has not."""
     import gzip
     import nibabel
 
     if not str(path).endswith((".nii", ".nii.gz")):
         raise ValueError(f"{path} must end in .nii or .nii.gz")
-    data = nibabel.Nifti1Image(volume, affine).to_bytes()
+    try:
+        image = nibabel.Nifti1Image(volume, affine, header, dtype=volume.dtype)
+        image.header.set_slope_inter(1, 0)
+        data = image.to_bytes()
+    except Exception as error:
+        raise ValueError(f"a volume of {volume.dtype} cannot be written as NIfTI: {error}") from error
     with atomic_path(path) as tmp:
         tmp.write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
