@@ -83,13 +83,13 @@ def _seen(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
 
 # %% ../nbs/12b_cli.ipynb #1b4c4de9
 def _read_gray(path: Path) -> np.ndarray:
-    from cinn_nb.images import read_image
+    "What a reader reads of a picture: its luma, uint8 (H, W)."
+    from cinn_nb.files import read_luma
 
-    image = read_image(path)
     try:
-        return check_gray(image)
+        return check_gray(read_luma(path))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
 
 
 def _named(path: Path, call, *args, **kwargs):
@@ -143,14 +143,16 @@ def _proved(args: argparse.Namespace, stego: np.ndarray, cover: np.ndarray, payl
 
 def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
     "Mark a PNG, TIFF or JPEG; what is to be said of it, and how many bytes there was room for."
+    from cinn_nb.files import read_picture
     from cinn_nb.images import write_image
 
-    (_, cover), *_ = _seen(args)
-    stego = _named(args.IN, embed, cover, payload, **_how(args))
-    said = _proved(args, stego, cover, payload)
-    write_image(args.OUT, stego)
+    next(_seen(args))  # refuses what is no picture
+    picture = read_picture(args.IN)
+    stego = _named(args.IN, embed, picture.luma, payload, **_how(args), between=picture.between)
+    said = _proved(args, stego, picture.luma, payload)
+    write_image(args.OUT, picture.marked(stego))
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
-    return said, capacity(*cover.shape, **where)
+    return said, capacity(*stego.shape, **where)
 
 # %% ../nbs/12b_cli.ipynb #36cb4576
 def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> np.ndarray:
@@ -345,6 +347,17 @@ def _attack_dicom(args: argparse.Namespace) -> str:
     write_scan(args.OUT, scan, stored, f"cinn {__version__}: {said}", lambda back: None, lossy=True)
     return said
 
+# %% ../nbs/12b_cli.ipynb #f57f6bd5
+def _all_channels(args: argparse.Namespace, dicom: bool) -> np.ndarray:
+    "What `attack` saves: a picture with its colours, or what a DICOM file shows in 8 bits."
+    from cinn_nb.files import read_picture
+
+    first = next((pixels for _, pixels in _seen(args) if pixels.dtype == np.uint8), None)
+    if first is None:
+        raise ValueError(f"{args.IN} shows nothing in 8 bits; name a --window, or write .dcm")
+    picture = None if dicom else read_picture(args.IN)
+    return first if dicom or picture.colour is None else picture.colour
+
 
 def _run_attack(args: argparse.Namespace) -> None:
     "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
@@ -355,26 +368,26 @@ def _run_attack(args: argparse.Namespace) -> None:
     if args.OUT.suffix.lower() in _DICOM:
         said = _attack_dicom(args)
     else:
-        image = next((pixels for _, pixels in _seen(args) if pixels.dtype == np.uint8), None)
-        if image is None:
-            raise ValueError(f"{args.IN} shows nothing in 8 bits; name a --window, or write .dcm")
-        said = _attack_picture(args, image)
+        said = _attack_picture(args, _all_channels(args, dicom))
     _say(args, f"{args.OUT}: {said}", out=str(args.OUT), quality=args.quality, said=said)
 
 # %% ../nbs/12b_cli.ipynb #ddc0630b
 def _attack_picture(args: argparse.Namespace, image: np.ndarray) -> str:
-    "Write an image, uint8 (H, W), as JPEG, or what a JPEG file makes of it; what is to be said of it."
+    "Write an image, uint8 (H, W) or (H, W, 3), as JPEG, or what that decodes to; what is to be said."
+    from io import BytesIO
+    from PIL import Image
     from cinn_nb.core import atomic_path
     from cinn_nb.images import write_image
-    from cinn_nb.jpeg import jpeg_bytes, jpeg_file
 
-    data = jpeg_bytes(image, args.quality)
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=args.quality)  # colour in 4:2:0, as Pillow does
     if args.OUT.suffix.lower() in _JPEG:
         with atomic_path(args.OUT) as tmp:
-            tmp.write_bytes(data)
+            tmp.write_bytes(file.getvalue())
     else:
-        write_image(args.OUT, jpeg_file(image, args.quality))
-    size = f"{len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
+        write_image(args.OUT, np.array(Image.open(file)))
+    bits = 8 * len(file.getvalue()) / (image.shape[0] * image.shape[1])
+    size = f"{len(file.getvalue())} bytes ({bits:.2f} bits per pixel)"
     return f"JPEG at quality {args.quality}, {size}"
 
 # %% ../nbs/12b_cli.ipynb #fc44871e
@@ -400,7 +413,7 @@ def _run_capacity(args: argparse.Namespace) -> None:
     text = f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes; {more}"
     _say(args, text, rows=H, columns=W, bytes=capacity(H, W), survive=rooms, anywhere=anywhere)
 
-
+# %% ../nbs/12b_cli.ipynb #62273f3d
 def _run_certify(args: argparse.Namespace) -> None:
     "cinn certify: how far down the message survives, by family of channels."
     _check_in(args.IN)
@@ -468,9 +481,7 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
     "One more command, with its input, its output if `out` describes one, and --force if a file is written."
     sub = commands.add_parser(name, help=help, description=help)
     sub.set_defaults(run=run)
-    sub.add_argument(
-        "IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP, gray, 8 bits; or DICOM, gray"
-    )
+    sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP of 8 bits; or DICOM, gray")
     sub.add_argument("--window", type=_window, metavar="header|C,W|full", help=_WINDOW)
     sub.add_argument("--frame", type=_frame, metavar="N", help="of a DICOM file, only this frame, from 0")
     sub.add_argument("--json", action="store_true", help="print one JSON object")

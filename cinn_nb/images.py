@@ -11,14 +11,11 @@ __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'DicomInfo', 'open_dicom', 'stored_v
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps
 from .core import atomic_path
-
-if TYPE_CHECKING:
-    from nibabel import Nifti1Header
 
 # %% ../nbs/01_images.ipynb #94dd5520
 @dataclass(frozen=True)
@@ -38,14 +35,7 @@ class DicomInfo:
     frames: int
 
 # %% ../nbs/01_images.ipynb #b20b58a2
-_NEEDED = (
-    "PhotometricInterpretation",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "Rows",
-    "Columns",
-)
+_NEEDED = "PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation Rows Columns".split()
 
 
 def open_dicom(source: str | Path | BinaryIO) -> pydicom.Dataset:
@@ -303,7 +293,9 @@ def read_dicom_rgb(path: str | Path | BinaryIO, frame: int = 0) -> np.ndarray:
 
 # %% ../nbs/01_images.ipynb #788da2cd
 def to_gray(array: np.ndarray) -> np.ndarray:
-    """uint8 (H, W), (H, W, 1), (1, H, W) or (H, W, 3) in; uint8 (H, W) out, by Pillow's `convert("L")` (ITU-R BT.601 luma weights).
+    """uint8 (H, W), (H, W, 1), (1, H, W) or (H, W, 3) in; uint8 (H, W) out.
+
+    Colour by Pillow's `convert("L")`: ITU-R BT.601 luma weights.
 
     `ValueError` for any other dtype or shape."""
     array = np.asarray(array)
@@ -387,7 +379,7 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
         Image.fromarray(array).save(tmp)
 
 # %% ../nbs/01_images.ipynb #6a3b1fbf
-def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray, "Nifti1Header"]:
+def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray, Any]:
     """A NIfTI volume (X, Y, Z), its affine, float64 (4, 4), and its header. Needs nibabel.
 
     Values keep their type, integers too; where the header scales them they are float64.
@@ -406,13 +398,10 @@ def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray, "Nifti1Header"
     return values, volume.affine, volume.header
 
 
-def write_nifti(
-    path: str | Path, volume: np.ndarray, affine: np.ndarray, header: "Nifti1Header | None" = None
-) -> None:
+def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray, header: Any = None) -> None:
     """Write a volume with its affine as .nii or .nii.gz, in the volume's own dtype; whole file or none.
 
-    `header`: units, codes and all that the values do not say, from `read_nifti`. Needs nibabel. `ValueError`
-    for another suffix, or a type that NIfTI has not."""
+    `header`: units and codes, from `read_nifti`. `ValueError` for another suffix or type."""
     import gzip
     import nibabel
 

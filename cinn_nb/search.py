@@ -10,7 +10,7 @@ __all__ = ['HIGHEST', 'SCATTERED', 'GENTLE', 'STRONG', 'ENERGIES', 'SIDE', 'AT_O
            'forecast', 'cheapest', 'choose', 'aim', 'strengths', 'candidates', 'moves', 'Draft', 'ends_of', 'start',
            'blocks_of', 'write', 'spell', 'look', 'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more',
            'exchange', 'hopeless', 'take_back', 'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search',
-           'word_of', 'payloads_of', 'all_promised', 'read_promised', 'attempts', 'check_floor', 'find_promised',
+           'word_of', 'payloads_of', 'all_promised', 'read_promised', 'attempts', 'find_promised', 'check_floor',
            'check_promise', 'silent', 'overwrite', 'erase_promised', 'PromisedMark']
 
 # %% ../nbs/11b_search.ipynb #dabdcfca
@@ -594,15 +594,6 @@ def attempts(payload: bytes, H: int, W: int) -> Iterator[tuple[bool, int, int]]:
             yield room, n, wanted
 
 
-def check_floor(cover: np.ndarray, stego: np.ndarray, survive: int) -> np.ndarray:
-    "The stego image, if it passes `FLOOR`; else `EmbedError`."
-    if (quality := psnr(cover, stego)) < FLOOR:
-        goal = f"carry the payload through every JPEG quality from {survive} to 100"
-        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
-        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
-    return stego
-
-
 def find_promised(
     cover: np.ndarray, payload: bytes, survive: int, between: np.ndarray | None = None
 ) -> np.ndarray:
@@ -623,6 +614,15 @@ def find_promised(
     raise EmbedError(f"this image cannot {goal}; {hint}") from failure
 
 # %% ../nbs/11b_search.ipynb #7fcd4e76
+def check_floor(cover: np.ndarray, stego: np.ndarray, survive: int) -> np.ndarray:
+    "The stego image, if it passes `FLOOR`; else `EmbedError`."
+    if (quality := psnr(cover, stego)) < FLOOR:
+        goal = f"carry the payload through every JPEG quality from {survive} to 100"
+        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
+        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
+    return stego
+
+
 def check_promise(stego: np.ndarray, payload: bytes, survive: int) -> None:
     "`EmbedError` unless the payload is read from the stego image and from every promised file."
     for q in (0, *range(survive, 101)):

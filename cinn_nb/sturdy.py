@@ -1049,19 +1049,17 @@ def find_sturdy(
     "The first stego image that `sturdy_search` finds, uint8 (H, W). `EmbedError` if none."
     h, w = (side // 8 for side in cover.shape)
     n = next(n for n in sturdy_lengths(*cover.shape) if frame_capacity(n - CODE_CHECKS) >= len(payload))
-    word, failure = word_of(payload, n, CODE_CHECKS), None
+    word, failure, known = word_of(payload, n, CODE_CHECKS), None, panel(family, survive)
     for lattice, spare in TRIED[family, survive]:
         layout = _sturdy_layout(n, h, w, lattice)
         try:
-            told = panel(family, survive)
-            stego, _ = sturdy_search(cover, word, layout, told, spare=spare, between=between)
+            stego, _ = sturdy_search(cover, word, layout, known, spare=spare, between=between)
         except SurvivalError as error:
             failure = error
         else:
             return check_floor(cover, stego, survive)
     hint = "promise less: channels='jpeg' or 'turbo', a higher `survive`, or a shorter payload"
-    asked = f"through {family!r} at {survive}"
-    raise EmbedError(f"this image cannot carry the payload {asked} ({failure}); {hint}")
+    raise EmbedError(f"no mark for {family!r} at {survive} was found ({failure}); {hint}")
 
 
 def _check_promise(survive: int, channels: str) -> None:
