@@ -168,7 +168,11 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
     if look.deep:
         return _named(args.IN, mark_stored, scan, frame, payload, args.survive or 50)
     before = shown(scan, frame, look.view)
-    stego = _named(args.IN, embed, before.image, payload, **_how(args), between=before.between)
+    try:
+        stego = _named(args.IN, embed, before.image, payload, **_how(args), between=before.between)
+    except EmbedError as error:
+        share = f"{before.frozen.mean():.0%} of the pixels must stay (padding, or outside the window)"
+        raise EmbedError(f"{error} ({share}: a wider window has fewer)") from error
     return put_levels(scan, frame, look.view, stego)
 
 
