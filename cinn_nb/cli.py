@@ -175,7 +175,7 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
         raise EmbedError(f"{error} ({share}: a wider window has fewer)") from error
     return put_levels(scan, frame, look.view, stego)
 
-
+# %% ../nbs/12b_cli.ipynb #8a22192b
 def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: bytes) -> str:
     "What is to be said of a frame of the file that was read back; `EmbedError` if the message is not in it."
     from cinn_nb.files import looks
