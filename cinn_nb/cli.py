@@ -7,9 +7,13 @@ __all__ = ['main']
 
 # %% ../nbs/12b_cli.ipynb #c9bdeba5
 import argparse
+import contextlib
+import json
 import math
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 import numpy as np
 from . import __version__
@@ -28,7 +32,7 @@ from cinn_nb.watermark import (
 )
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
-_LOSSLESS, _JPEG = (".png", ".tif", ".tiff"), (".jpg", ".jpeg")
+_LOSSLESS, _JPEG, _DICOM = (".png", ".tif", ".tiff"), (".jpg", ".jpeg"), (".dcm",)
 
 
 def _check_in(path: Path) -> None:
@@ -41,6 +45,7 @@ def _check_in(path: Path) -> None:
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes:
         why = "; other formats lose or may lose part of the mark" if suffixes == _LOSSLESS else ""
+        why = ", as IN is a DICOM file" if suffixes == _DICOM else why
         raise ValueError(f"{path} must end in {', '.join(suffixes)}{why}")
 
 
@@ -57,14 +62,37 @@ def _check_out(path: Path, force: bool, sources: list[Path]) -> None:
         raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
 # %% ../nbs/12b_cli.ipynb #17271299
-def _read_gray(path: Path) -> np.ndarray:
-    from cinn_nb.images import read_image
+def _is_dicom(path: Path) -> bool:
+    "By its name or, as many DICOM files have none to speak of, by four letters after 128 bytes."
+    if path.suffix.lower() in _DICOM:
+        return True
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
-    image = read_image(path)
+
+def _seen(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
+    "What a reader looks at, in words ('' for a picture), and its pixels: uint8, or int32 for stored values."
+    if not _is_dicom(args.IN):
+        if args.window is not None or args.frame is not None:
+            raise ValueError(f"--window and --frame are for DICOM files; {args.IN} is none")
+        yield "", _read_gray(args.IN)
+        return
+    from cinn_nb.files import looks, open_scan
+
+    scan = open_scan(args.IN)
+    for frame in scan.frames(args.frame):
+        for look in looks(scan, frame, args.window):
+            yield str(look), look.pixels(scan)
+
+# %% ../nbs/12b_cli.ipynb #1b4c4de9
+def _read_gray(path: Path) -> np.ndarray:
+    "What a reader reads of a picture: its luma, uint8 (H, W)."
+    from cinn_nb.files import read_luma
+
     try:
-        return check_gray(image)
+        return check_gray(read_luma(path))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
 
 
 def _named(path: Path, call, *args, **kwargs):
@@ -93,52 +121,164 @@ def _check_proof(proof: Certificate, payload: bytes, survive: int, family: str) 
     if lowest > survive:
         raise EmbedError(f"the payload is read in {family} at {lowest} only, and {asked}; nothing is written")
 
+
+def _say(args: argparse.Namespace, text: str, **facts) -> None:
+    "Print a sentence, or with --json the facts."
+    print(json.dumps({"file": str(args.IN), **facts}, ensure_ascii=True) if args.json else text)
+
 # %% ../nbs/12b_cli.ipynb #47171bb3
+def _how(args: argparse.Namespace) -> dict:
+    "The arguments of `embed` but for the image."
+    how = {"strength": args.strength, "replace": args.replace, "model": args.model or MODELS[0]}
+    how |= {"key": args.key, "payload": args.plain}
+    return how | {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
+
+
+def _proved(args: argparse.Namespace, stego: np.ndarray, cover: np.ndarray, payload: bytes) -> str:
+    "What is to be said of a stego image: its PSNR or, for a promise, its certificate. `EmbedError` if none."
+    from cinn_nb.dct import psnr
+
+    if not args.survive:
+        return f", PSNR {psnr(cover, stego):.1f} dB"
+    proof = _named(args.IN, certify, stego, cover)
+    _named(args.IN, _check_proof, proof, payload, args.survive, args.channels or CHANNELS[0])
+    return f"; certificate: {proof}"
+
+
+def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
+    "Mark a PNG, TIFF or JPEG; what is to be said of it, and how many bytes there was room for."
+    from cinn_nb.files import read_picture
+    from cinn_nb.images import write_image
+
+    next(_seen(args))  # refuses what is no picture
+    picture = read_picture(args.IN)
+    stego = _named(args.IN, embed, picture.luma, **_how(args), between=picture.between)
+    said = _proved(args, stego, picture.luma, payload)
+    write_image(args.OUT, picture.marked(stego))
+    where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
+    return said, capacity(*stego.shape, **where)
+
+# %% ../nbs/12b_cli.ipynb #36cb4576
+def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> np.ndarray:
+    "The stored values of a frame with the payload in them."
+    from cinn_nb.files import looks, mark_stored, put_levels, shown
+
+    look, *others = looks(scan, frame, args.window)
+    others += [one for one in looks(scan, frame) if one != look] if args.window else []
+    for other in others:
+        if found := _all_read(other.pixels(scan), False):
+            told = f"a message of {len(found[0].payload)} bytes ({other})"
+            raise EmbedError(f"{args.IN}: the file already carries {told}; use an unmarked file")
+    if look.deep:
+        return _named(args.IN, mark_stored, scan, frame, payload, args.survive or 50)
+    before = shown(scan, frame, look.view)
+    try:
+        stego = _named(args.IN, embed, before.image, **_how(args), between=before.between)
+    except EmbedError as error:
+        share = f"{before.frozen.mean():.0%} of the pixels must stay (padding, or outside the window)"
+        raise EmbedError(f"{error} ({share}: a wider window has fewer)") from error
+    return put_levels(scan, frame, look.view, stego)
+
+# %% ../nbs/12b_cli.ipynb #8a22192b
+def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: bytes) -> str:
+    "What is to be said of a frame of the file that was read back; `EmbedError` if the message is not in it."
+    from cinn_nb.files import looks
+
+    look = looks(scan, frame, args.window)[0]
+    cover, stego = look.pixels(scan), look.pixels(back)
+    found = _all_read(stego, False)
+    if not found or found[0].payload != payload:
+        raise EmbedError(f"{args.IN}: the message is not read from the file as written ({look})")
+    if not look.deep:
+        return f"{look}{_proved(args, stego, cover, payload)}"
+    change = np.abs(stego - cover)
+    promised = f"read after 12-bit JPEG of quality {args.survive or 50} to 100"
+    return f"{look}: {promised}; {(change > 0).mean():.1%} of the values changed, at most by {change.max()}"
+
+# %% ../nbs/12b_cli.ipynb #d390cc84
+_SHOWN_ONLY = ("strength", "model", "anywhere", "channels")  # what says how a mark of 8 bits is written
+
+
+def _check_deep(args: argparse.Namespace) -> None:
+    "`ValueError` for what a mark in stored values has not."
+    given = [f"--{name}" for name in _SHOWN_ONLY if getattr(args, name) not in (None, False, 1.0)]
+    if given:
+        raise ValueError(f"{', '.join(given)}: a mark in stored values has no such choice; name a --window")
+
+
+def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
+    "Mark a DICOM file; what is to be said of it, and how many bytes there was room for."
+    from cinn_nb.files import looks, open_scan, write_scan
+    from cinn_nb.twelve_bit import deep_capacity
+
+    if args.replace:
+        raise ValueError("--replace is for pictures; of a DICOM file, mark the unmarked original")
+    scan = open_scan(args.IN)
+    frames, said = scan.frames(args.frame), []
+    first = looks(scan, frames[0], args.window)[0]
+    if first.deep:
+        _check_deep(args)
+    stored = scan.stored.copy()
+    for frame in frames:
+        stored[frame] = _mark_frame(args, scan, frame, payload)
+
+    def check(back) -> None:
+        said.extend(_check_frame(args, scan, back, frame, payload) for frame in frames)
+
+    what = f"cinn {__version__}: a message of {len(payload)} bytes in {len(frames)} frame(s), {first}"
+    write_scan(args.OUT, scan, stored, f"{what}; no lossy compression was applied", check)
+    where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
+    size = stored.shape[1:]
+    return "; " + "; ".join(said), deep_capacity(*size) if first.deep else capacity(*size, **where)
+
+# %% ../nbs/12b_cli.ipynb #200c3814
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: check the paths, read, embed, certify, write, report."
     _check_in(args.IN)
     if args.file:
         _check_in(args.file)
-    _check_suffix(args.OUT, _LOSSLESS)
+    dicom = _is_dicom(args.IN)
+    _check_suffix(args.OUT, _DICOM if dicom else _LOSSLESS)
     _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
     if args.model and (args.survive or args.anywhere):
         raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
-    cover, key = _read_gray(args.IN), key_from(args, twice=True)
-    from cinn_nb.dct import psnr
-    from cinn_nb.images import write_image
-
-    how = {"strength": args.strength, "replace": args.replace}
-    where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
-    how |= where | {"model": args.model or MODELS[0]}
-    stego = _named(args.IN, embed, cover, payload, key=key, **how)
-    said = f", PSNR {psnr(cover, stego):.1f} dB"
-    if args.survive:
-        proof = _named(args.IN, certify, stego, cover)
-        sent = seal(payload, key) if key else payload
-        _named(args.IN, _check_proof, proof, sent, args.survive, args.channels or CHANNELS[0])
-        said = f"; certificate: {proof}"
-    write_image(args.OUT, stego)
-    room = capacity(*cover.shape, **where) - (OVERHEAD if key else 0)
-    print(f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}")
+    args.plain, args.key = payload, key_from(args, twice=True)
+    sent = seal(payload, args.key) if args.key else payload
+    said, room = (_embed_dicom if dicom else _embed_picture)(args, sent)
+    room -= OVERHEAD if args.key else 0
+    text = f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}"
+    _say(args, text, out=str(args.OUT), bytes=len(payload), room=room, said=said.lstrip(",; "))
 
 # %% ../nbs/12b_cli.ipynb #fcb26884
+def _escaped(c: str) -> str:
+    "A character, or for a control code other than tab and new line, its number."
+    control = ord(c) < 32 or 127 <= ord(c) < 160  # C0, DEL, C1
+    return f"\\x{ord(c):02x}" if control and c not in "\n\t" else c
+
+
 def _printable(payload: bytes) -> str:
-    "The payload as text; `ValueError` if it is not UTF-8, holds control codes, or cannot be shown here."
+    "The payload as text, control codes escaped; `ValueError` if it is not UTF-8, or cannot be shown here."
     try:
         text = payload.decode("utf-8")
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeError:
-        text = "\0"
-    if not all(c.isprintable() or c in "\n\t" for c in text):
         size = f"the payload ({len(payload)} bytes)"
-        raise ValueError(f"{size} is no text that can be shown; use --hex or --out FILE")
-    return text
+        raise ValueError(f"{size} is no text that can be shown; use --hex or --out FILE") from None
+    return "".join(map(_escaped, text))
 
 # %% ../nbs/12b_cli.ipynb #0a57721f
-def _others(found: list[Reading]) -> list[Reading]:
-    "Readings whose payload differs from that of the first."
-    return [one for one in found if one.payload != found[0].payload]
+def _all_read(image: np.ndarray, every: bool = True) -> list[Reading]:
+    "What `read` says, and if `every`, what else says something different; empty if nothing is read."
+    if image.dtype != np.uint8:
+        from cinn_nb.twelve_bit import read_stored
+
+        return [one for one in [read_stored(image)] if one]
+    try:
+        found = [read(image)]
+    except NoWatermarkError:
+        return []
+    return found + [one for one in readings(image) if one.payload != found[0].payload] if every else found
 
 
 def _run_extract(args: argparse.Namespace) -> None:
@@ -146,24 +286,74 @@ def _run_extract(args: argparse.Namespace) -> None:
     _check_in(args.IN)
     if args.out:
         _check_out(args.out, args.force, [args.IN])
-    image, key = _read_gray(args.IN), key_from(args)
-    found = [_named(args.IN, read, image)]
-    found += _others(found + readings(image))
-    every, found = len(found), _named(args.IN, open_readings, found, key)
-    if every > len(found):
+    found = []  # words of the look, reading
+    for words, image in _seen(args):
+        found += [(words, one) for one in _all_read(image)]
+        if found and not args.all:
+            break
+    if not found:
+        _nothing(args, image)
+    _show(args, _opened(args, found, key_from(args)))
+
+
+def _opened(args: argparse.Namespace, found: list[tuple[str, Reading]], key) -> list[tuple[str, Reading]]:
+    "What the key opens or, without one, what is not sealed; `NoWatermarkError` if there is nothing."
+    _named(args.IN, open_readings, [one for _, one in found], key)
+    opened = []
+    for words, one in found:
+        with contextlib.suppress(NoWatermarkError):
+            opened += [(words, *open_readings([one], key))]
+    if len(opened) < len(found):
         why = "is not for this key" if key else "needs a key"
         print(f"cinn: warning: {args.IN} also carries a message that {why}", file=sys.stderr)
+    return opened
+
+# %% ../nbs/12b_cli.ipynb #1d225802
+def _nothing(args: argparse.Namespace, image: np.ndarray) -> None:
+    "Say that nothing is read, and of a picture why."
+    if not _is_dicom(args.IN):
+        _named(args.IN, read, image)
+    looked = args.window or "stored values, the header's windows and the window of all values"
+    raise NoWatermarkError(f"{args.IN}: no watermark can be read (looked at: {looked})")
+
+
+def _show(args: argparse.Namespace, found: list[tuple[str, Reading]]) -> None:
+    "Print what was read, or write it to a file, and warn if there is more."
+    first, others = found[0][1], [one for _, one in found if one.payload != found[0][1].payload]
+    told = [{"mark": one.mark, "look": words, "hex": one.payload.hex()} for words, one in found]
     if args.out:
-        _write_payload(args.out, found[0].payload)
-    elif args.all:
-        for one in found:
+        _write_payload(args.out, first.payload)
+        _say(args, f"{args.out}: {len(first.payload)} bytes", out=str(args.out), messages=told)
+    elif args.all and not args.json:
+        for _, one in found:
             print(f"{one.mark}: {_shown(one.payload, args.hex)}")
     else:
-        print(_shown(found[0].payload, args.hex))
-    if len(found) > 1 and not args.all:
-        others = ", ".join(one.mark for one in found[1:])
-        warning = f"{args.IN} also carries another message (mark: {others}); --all shows all"
+        text = None if args.json else _shown(first.payload, args.hex)
+        for fact, (_, one) in zip(told, found):
+            fact["text"] = _text_or_none(one.payload)
+        _say(args, text, messages=told)
+    if others and not args.all:
+        more = ", ".join(one.mark for one in others)
+        warning = f"{args.IN} also carries another message (mark: {more}); --all shows all"
         print(f"cinn: warning: {warning}", file=sys.stderr)
+
+
+def _text_or_none(payload: bytes) -> str | None:
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+# %% ../nbs/12b_cli.ipynb #9efb86fe
+def _shown(payload: bytes, as_hex: bool) -> str:
+    return payload.hex() if as_hex else _printable(payload)
+
+
+def _write_payload(path: Path, payload: bytes) -> None:
+    from cinn_nb.core import atomic_path
+
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(payload)
 
 # %% ../nbs/12b_cli.ipynb #d3a1c0b8
 def _shown(payload: bytes, as_hex: bool) -> str:
@@ -178,40 +368,105 @@ def _write_payload(path: Path, payload: bytes) -> None:
     print(f"{path}: {len(payload)} bytes")
 
 # %% ../nbs/12b_cli.ipynb #93ebb679
+def _attack_dicom(args: argparse.Namespace) -> str:
+    "A DICOM file whose frames went through JPEG: 12 bits for stored values, 8 where no more are stored."
+    from cinn_nb.files import open_scan, saved, write_scan
+
+    if args.window is not None:
+        raise ValueError("a JPEG of a window is no DICOM file here; give OUT the suffix .jpg or .png")
+    scan = open_scan(args.IN)
+    stored = scan.stored.copy()
+    for frame in scan.frames(args.frame):
+        stored[frame] = saved(scan, frame, args.quality)
+    bits = 12 if scan.bits > 8 else 8
+    said = f"saved as {bits}-bit JPEG at quality {args.quality} and decoded"
+    write_scan(args.OUT, scan, stored, f"cinn {__version__}: {said}", lambda back: None, lossy=True)
+    return said
+
+# %% ../nbs/12b_cli.ipynb #f57f6bd5
+def _all_channels(args: argparse.Namespace, dicom: bool) -> np.ndarray:
+    "What `attack` saves: a picture with its colours, or what a DICOM file shows in 8 bits."
+    from cinn_nb.files import read_picture
+
+    first = next((pixels for _, pixels in _seen(args) if pixels.dtype == np.uint8), None)
+    if first is None:
+        raise ValueError(f"{args.IN} shows nothing in 8 bits; name a --window, or write .dcm")
+    picture = None if dicom else read_picture(args.IN)
+    return first if dicom or picture.colour is None else picture.colour
+
+
 def _run_attack(args: argparse.Namespace) -> None:
     "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
     _check_in(args.IN)
-    _check_suffix(args.OUT, _JPEG + _LOSSLESS)
+    dicom = _is_dicom(args.IN)
+    _check_suffix(args.OUT, _JPEG + _LOSSLESS + _DICOM * dicom)
     _check_out(args.OUT, args.force, [args.IN])
+    if args.OUT.suffix.lower() in _DICOM:
+        said = _attack_dicom(args)
+    else:
+        said = _attack_picture(args, _all_channels(args, dicom))
+    _say(args, f"{args.OUT}: {said}", out=str(args.OUT), quality=args.quality, said=said)
+
+# %% ../nbs/12b_cli.ipynb #ddc0630b
+def _attack_picture(args: argparse.Namespace, image: np.ndarray) -> str:
+    "Write an image, uint8 (H, W) or (H, W, 3), as JPEG, or what that decodes to; what is to be said."
+    from io import BytesIO
+    from PIL import Image
     from cinn_nb.core import atomic_path
     from cinn_nb.images import write_image
-    from cinn_nb.jpeg import jpeg_bytes, jpeg_file
 
-    image = _read_gray(args.IN)
-    data = jpeg_bytes(image, args.quality)
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=args.quality)  # colour in 4:2:0, as Pillow does
     if args.OUT.suffix.lower() in _JPEG:
         with atomic_path(args.OUT) as tmp:
-            tmp.write_bytes(data)
+            tmp.write_bytes(file.getvalue())
     else:
-        write_image(args.OUT, jpeg_file(image, args.quality))
-    size = f"{len(data)} bytes ({8 * len(data) / image.size:.2f} bits per pixel)"
-    print(f"{args.OUT}: JPEG at quality {args.quality}, {size}")
+        write_image(args.OUT, np.array(Image.open(file)))
+    bits = 8 * len(file.getvalue()) / (image.shape[0] * image.shape[1])
+    size = f"{len(file.getvalue())} bytes ({bits:.2f} bits per pixel)"
+    return f"JPEG at quality {args.quality}, {size}"
 
-
+# %% ../nbs/12b_cli.ipynb #fc44871e
 def _run_capacity(args: argparse.Namespace) -> None:
     "cinn capacity: how many bytes an image carries."
     _check_in(args.IN)
-    image = _read_gray(args.IN)
+    (words, image), *_ = _seen(args)
     H, W = image.shape
-    promised = [f"{capacity(H, W, PROMISES[0], family)} ({family})" for family in CHANNELS]
-    more = f"with --survive {', '.join(promised)}, with --anywhere {capacity(H, W, anywhere=True)}"
-    print(f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes; {more}")
+    if image.dtype != np.uint8:
+        from cinn_nb.twelve_bit import deep_capacity
 
+        room = deep_capacity(H, W)
+        _say(
+            args, f"{args.IN}: {H}x{W} stored values carry up to {room} bytes", rows=H, columns=W, bytes=room
+        )
+        return
+    rooms = {family: capacity(H, W, PROMISES[0], family) for family in CHANNELS}
+    promised, anywhere = (
+        ", ".join(f"{n} ({family})" for family, n in rooms.items()),
+        capacity(H, W, anywhere=True),
+    )
+    more = f"with --survive {promised}, with --anywhere {anywhere}"
+    text = f"{args.IN}: {H}x{W} pixels carry up to {capacity(H, W)} bytes; {more}"
+    _say(args, text, rows=H, columns=W, bytes=capacity(H, W), survive=rooms, anywhere=anywhere)
 
+# %% ../nbs/12b_cli.ipynb #62273f3d
 def _run_certify(args: argparse.Namespace) -> None:
     "cinn certify: how far down the message survives, by family of channels."
     _check_in(args.IN)
-    print(f"{args.IN}: {_named(args.IN, certify, _read_gray(args.IN))}")
+    seen = ((words, image, found[0]) for words, image in _seen(args) if (found := _all_read(image, False)))
+    words, image, found = next(seen, (None, None, None))
+    if found is None:
+        _nothing(args, next(image for _, image in _seen(args)))
+    if image.dtype == np.uint8:
+        said = str(_named(args.IN, certify, image))
+    else:
+        from cinn_nb.files import lowest_stored
+
+        lowest = lowest_stored(image, found.payload)
+        said = (
+            f"12-bit JPEG: read back at every quality {lowest}..100" if lowest else "no 12-bit JPEG is read"
+        )
+    _say(args, f"{args.IN}: {words}{': ' * bool(words)}{said}", look=words, mark=found.mark, said=said)
 
 # %% ../nbs/12b_cli.ipynb #0cfa486a
 class _Parser(argparse.ArgumentParser):
@@ -225,6 +480,24 @@ def _quality(text: str) -> int:
     return int(text)
 
 
+def _frame(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _window(text: str) -> str | tuple[float, float]:
+    if text in ("header", "full"):
+        return text
+    try:
+        centre, width = map(float, text.split(","))
+    except ValueError:
+        centre, width = 0.0, 0.0
+    if not (abs(centre) < math.inf and 0 < width < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r} is no window; give header, full, or CENTRE,WIDTH")
+    return centre, width
+
+
 def _strength(text: str) -> float:
     try:
         value = float(text)
@@ -235,11 +508,19 @@ def _strength(text: str) -> float:
     return value
 
 # %% ../nbs/12b_cli.ipynb #85848676
+_WINDOW = (
+    "of a DICOM file, 8 bits through a window: the header's, centre and width (--window=-600,1500), or all"
+)
+
+
 def _add(commands, name: str, run, help: str, out: str | None = None) -> argparse.ArgumentParser:
     "One more command, with its input, its output if `out` describes one, and --force if a file is written."
     sub = commands.add_parser(name, help=help, description=help)
     sub.set_defaults(run=run)
-    sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP; gray, 8 bits")
+    sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP of 8 bits; or DICOM, gray")
+    sub.add_argument("--window", type=_window, metavar="header|C,W|full", help=_WINDOW)
+    sub.add_argument("--frame", type=_frame, metavar="N", help="of a DICOM file, only this frame, from 0")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
     if out:
         sub.add_argument("OUT", type=Path, help=out)
     if name not in ("capacity", "certify"):
@@ -256,7 +537,7 @@ _ANYWHERE = "write a mark that is read in a part of the image, shifted or turned
 
 def _add_embed(commands) -> None:
     help = "hide a message in an image"
-    add = _add(commands, "embed", _run_embed, help, "stego image: .png, .tif or .tiff")
+    add = _add(commands, "embed", _run_embed, help, "stego image: .png, .tif or .tiff; of a DICOM file .dcm")
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="the message, stored as UTF-8")
     what.add_argument("--file", type=Path, help="a file that holds the message")
@@ -282,7 +563,7 @@ def _add_extract(commands) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Hide a short message in a gray 8-bit image and read it again after JPEG. Not for clinical use."
+    about = "Hide a short message in a gray image or scan and read it again after JPEG. Not for clinical use."
     status = "Exit status: 0 done, 1 no watermark found, 2 anything else."
     parser = _Parser(prog="cinn", description=about, epilog=status)
     parser.add_argument("--version", action="version", version=f"cinn {__version__}")
@@ -290,7 +571,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_embed(commands)
     _add_extract(commands)
     help = "save an image once as JPEG, to see whether a message survives"
-    out = ".jpg: the JPEG file; .png or .tif: its decoded pixels"
+    out = ".jpg: the JPEG file; .png, .tif or, of a DICOM file, .dcm: its decoded pixels"
     add = _add(commands, "attack", _run_attack, help, out)
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
     _add(commands, "capacity", _run_capacity, "say how many bytes an image carries")
@@ -298,12 +579,40 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "certify", _run_certify, help)
     return parser
 
+# %% ../nbs/12b_cli.ipynb #df674d56
+@contextlib.contextmanager
+def _calm():
+    "Hides warnings, and what libraries in C write to standard error; what Python prints there is shown."
+    try:
+        shown = sys.stderr.fileno()
+    except (AttributeError, OSError):  # somebody else listens, as in a notebook
+        shown = None
+    before, real = sys.stderr, os.dup(2)
+    before.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if shown == 2:
+                sys.stderr = open(
+                    real, "w", encoding=before.encoding, errors="backslashreplace", closefd=False
+                )
+            yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = before
+        os.dup2(real, 2)
+        os.close(real)
+
 # %% ../nbs/12b_cli.ipynb #d928063d
 def main(argv: list[str] | None = None) -> int:
     "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line)."
     try:
         args = _parser().parse_args(argv)
-        args.run(args)
+        with _calm():
+            args.run(args)
         return 0
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print("cinn:", " ".join((str(error) or type(error).__name__).split()), file=sys.stderr)

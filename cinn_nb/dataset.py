@@ -781,7 +781,7 @@ def _eight_bits(path: Path) -> np.ndarray:
     if path.suffix.lower() not in (".dcm", ".nii", ".gz"):
         return to_gray(read_image(path))
     if path.suffix.lower() != ".dcm":
-        values = read_nifti(path)[0]
+        values = read_nifti(path)[0].astype(np.float32)
         values = values[:, :, values.shape[2] // 2].T
     elif not open_dicom(path).PhotometricInterpretation.startswith("MONOCHROME"):
         return to_gray(read_dicom_rgb(path))

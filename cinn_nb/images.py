@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'DicomInfo', 'open_dicom', 'stored_values', 'read_dicom', 'window', 'saturation',
-           'saturation_group', 'put_back', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image', 'write_image',
-           'read_nifti', 'write_nifti']
+           'saturation_group', 'put_back', 'padding_of', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image',
+           'write_image', 'read_nifti', 'write_nifti']
 
 # %% ../nbs/01_images.ipynb #20587e2f
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 import numpy as np
 import pydicom
-from PIL import Image
+from PIL import Image, ImageOps
 from .core import atomic_path
 
 # %% ../nbs/01_images.ipynb #94dd5520
@@ -35,6 +35,9 @@ class DicomInfo:
     frames: int
 
 # %% ../nbs/01_images.ipynb #b20b58a2
+_NEEDED = "PhotometricInterpretation BitsAllocated BitsStored PixelRepresentation Rows Columns".split()
+
+
 def open_dicom(source: str | Path | BinaryIO) -> pydicom.Dataset:
     """Parse a DICOM file (a path or a binary file object) that holds an image.
 
@@ -45,8 +48,13 @@ def open_dicom(source: str | Path | BinaryIO) -> pydicom.Dataset:
         data = pydicom.dcmread(source)
     except Exception as error:
         raise ValueError(f"{source} cannot be read as DICOM: {error}") from error
+    if "FloatPixelData" in data or "DoubleFloatPixelData" in data:
+        raise ValueError(f"{source} holds floating-point pixels, which are not supported; store integers")
     if "PixelData" not in data:
         raise ValueError(f"{source} is DICOM but holds no image (it may be truncated)")
+    lacking = [name for name in _NEEDED if data.get(name) in (None, "")]
+    if lacking:
+        raise ValueError(f"{source} is DICOM but its header lacks {', '.join(lacking)}")
     return data
 
 
@@ -59,29 +67,56 @@ def stored_values(data: pydicom.Dataset, source: object = "the file") -> np.ndar
         raise ValueError(f"the pixels of {source} cannot be decoded: {error}") from error
 
 # %% ../nbs/01_images.ipynb #0f11a120
-def _numbers(data: pydicom.Dataset, field: str) -> list[float]:
-    "The numbers of a header field that may hold one, several or none."
-    return [float(v) for v in np.atleast_1d(data.get(field) or [])]
+_GROUPS = {  # sequence of the functional groups in which an enhanced file keeps a field
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "WindowCenter": "FrameVOILUTSequence",
+    "WindowWidth": "FrameVOILUTSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+}
 
 
-def _header(data: pydicom.Dataset) -> DicomInfo:
-    "The header of a gray image; a missing slope is 1, a missing intercept 0, as the standard says."
-    spacing = data.get("PixelSpacing")
+def _numbers(data: pydicom.Dataset, field: str, frame: int = 0) -> list[float]:
+    "The numbers of a header field of a frame that may hold one, several or none."
+    own = (data.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
+    groups = [*own, *(data.get("SharedFunctionalGroupsSequence") or [])[:1]]
+    places = [macro for group in groups for macro in group.get(_GROUPS[field]) or []]
+    found = [v for v in (place.get(field) for place in [*places, data]) if v not in (None, "")]
+    try:
+        return [float(v) for v in np.atleast_1d(found[0])] if found else []
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{field} is {found[0]!r}, which is no number") from error
+
+
+def _frames(data: pydicom.Dataset) -> int:
+    "How many frames the header announces; `ValueError` for something that is no number."
+    try:
+        return int(data.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"NumberOfFrames cannot be read: {error}") from error
+
+# %% ../nbs/01_images.ipynb #2917f420
+def _header(data: pydicom.Dataset, frame: int = 0) -> DicomInfo:
+    "The header of a frame of a gray image; a missing slope is 1, a missing intercept 0, as in the standard."
+    slope, intercept, centres, widths, spacing = (
+        _numbers(data, field, frame)
+        for field in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "PixelSpacing")
+    )
     return DicomInfo(
         modality=str(data.get("Modality", "")),
         bits_stored=int(data.BitsStored),
-        slope=float(data.get("RescaleSlope", 1)),
-        intercept=float(data.get("RescaleIntercept", 0)),
+        slope=slope[0] if slope else 1.0,
+        intercept=intercept[0] if intercept else 0.0,
         photometric=data.PhotometricInterpretation,
-        windows=tuple(zip(_numbers(data, "WindowCenter"), _numbers(data, "WindowWidth"))),
-        spacing=tuple(map(float, spacing)) if spacing else None,
-        frames=int(data.get("NumberOfFrames") or 1),
+        windows=tuple(zip(centres, widths)),
+        spacing=tuple(spacing) or None,
+        frames=_frames(data),
     )
 
 
 def _frame(data: pydicom.Dataset, frame: int, source: object) -> np.ndarray:
     "The stored values of one frame."
-    frames = int(data.get("NumberOfFrames") or 1)
+    frames = _frames(data)
     if not 0 <= frame < frames:
         raise ValueError(f"frame is {frame}; {source} has frames 0..{frames - 1}")
     values = stored_values(data, source)
@@ -113,8 +148,9 @@ def read_dicom(path: str | Path | BinaryIO, frame: int = 0) -> tuple[np.ndarray,
         raise ValueError(f"{path} is a colour image ({kind}); use read_dicom_rgb()")
     if "ModalityLUTSequence" in data:
         raise ValueError(f"{path} has a modality lookup table, which is not supported; store rescaled values")
-    info = _header(data)
-    values = _frame(data, frame, path) * info.slope + info.intercept
+    values = _frame(data, frame, path)
+    info = _header(data, frame)
+    values = values * info.slope + info.intercept
     if kind == "MONOCHROME1":
         total = _mirror(data, info)
         values = total - values
@@ -125,9 +161,11 @@ def read_dicom(path: str | Path | BinaryIO, frame: int = 0) -> tuple[np.ndarray,
 def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     """Map centre - width/2 .. centre + width/2 to 0..255, clip what lies outside, round.
 
-    uint8, the shape of `values`. `ValueError` if the width is not above 0."""
+    uint8, the shape of `values`. `ValueError` if the width is not above 0, or for values that are NaN."""
     if not width > 0:
         raise ValueError(f"width is {width}; a window's width must be above 0")
+    if lost := int(np.isnan(values).sum()):
+        raise ValueError(f"values hold {lost} NaN, which no gray level stands for; replace them first")
     scaled = (np.asarray(values, np.float64) - (centre - width / 2)) / width
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -189,11 +227,41 @@ def put_back(
     return _moved(values, steps, step)
 
 # %% ../nbs/01_images.ipynb #ec57df7f
+def padding_of(stored: np.ndarray, data: pydicom.Dataset) -> np.ndarray:
+    """Which stored values are no image but padding, bool, by the header's PixelPaddingValue and its limit.
+
+    DICOM PS3.3, C.7.5.1.1.2. An unsigned number in a signed file is read as its two's complement."""
+    ends = [data.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    ends = [int(end) for end in ends if end not in (None, "")]
+    if not ends:
+        return np.zeros(stored.shape, bool)
+    low, high = _stored_range(data)
+    wrap = 1 << int(data.BitsAllocated)
+    ends = [end - wrap if low < 0 and end >= wrap // 2 else end for end in ends]
+    return (stored >= min(ends)) & (stored <= max(ends))
+
+
+def _writable(stored: np.ndarray, data: pydicom.Dataset, like: object) -> None:
+    "`ValueError` unless the new stored values are numbers, fit the stored bits, and leave padding alone."
+    if lost := int(np.isnan(stored).sum()):
+        raise ValueError(f"values hold {lost} NaN, which no integer stands for; replace them first")
+    if data.BitsAllocated not in (8, 16):
+        raise ValueError(f"{like} has BitsAllocated {data.BitsAllocated}; only 8 and 16 can be written")
+    low, high = _stored_range(data)
+    if stored.min() < low or stored.max() > high:
+        found = f"{stored.min():.0f}..{stored.max():.0f}"
+        raise ValueError(f"stored values would be {found}; {like} holds {low}..{high}; clip the values first")
+    pads = padding_of(stored_values(data, like), data)
+    if changed := int((pads != padding_of(stored, data)).sum()):
+        hint = "give padding its old values, and no other pixel the padding value"
+        raise ValueError(f"{changed} pixels would be padding in one file and not in the other; {hint}")
+
+# %% ../nbs/01_images.ipynb #cad80a63
 def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     """Write physical values (H, W) as a copy of the one-frame gray DICOM file `like`, without compression.
 
-    The file appears whole or not at all. `ValueError` if the values do not fit the stored bits, or have
-    another shape."""
+    The file appears whole or not at all. `ValueError` if the values do not fit the stored bits, have another
+    shape, hold NaN, or would make padding of a pixel or a pixel of padding.."""
     old, info = read_dicom(like)
     data = open_dicom(like)
     shape = np.shape(values)
@@ -202,11 +270,8 @@ def write_dicom(path: str | Path, values: np.ndarray, like: str | Path) -> None:
     if info.photometric == "MONOCHROME1":
         values = _mirror(data, info) - np.asarray(values)
     stored = np.rint((np.asarray(values, np.float64) - info.intercept) / info.slope)
-    low, high = _stored_range(data)
-    if stored.min() < low or stored.max() > high:
-        found = f"{stored.min():.0f}..{stored.max():.0f}"
-        raise ValueError(f"stored values would be {found}; {like} holds {low}..{high}; clip the values first")
-    dtype = np.dtype(f"{'i' if low < 0 else 'u'}{data.BitsAllocated // 8}")
+    _writable(stored, data, like)
+    dtype = np.dtype(f"{'i' if _stored_range(data)[0] < 0 else 'u'}{data.BitsAllocated // 8}")
     data.set_pixel_data(stored.astype(dtype), info.photometric, info.bits_stored)
     data.ImageType = ["DERIVED", *list(data.get("ImageType") or ["", "SECONDARY"])[1:]]
     with atomic_path(path) as tmp:
@@ -228,10 +293,14 @@ def read_dicom_rgb(path: str | Path | BinaryIO, frame: int = 0) -> np.ndarray:
 
 # %% ../nbs/01_images.ipynb #788da2cd
 def to_gray(array: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) or (H, W, 3) in; uint8 (H, W) out, by Pillow's `convert("L")` (ITU-R BT.601 luma weights).
+    """uint8 (H, W), (H, W, 1), (1, H, W) or (H, W, 3) in; uint8 (H, W) out.
+
+    Colour by Pillow's `convert("L")`: ITU-R BT.601 luma weights.
 
     `ValueError` for any other dtype or shape."""
     array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] != 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[..., 0]
     gray, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if array.dtype != np.uint8 or not (gray or colour):
         raise ValueError(
@@ -245,14 +314,19 @@ def _array(image: Image.Image) -> np.ndarray:
     "The pixels of an opened file: uint8 (H, W) or (H, W, 3), or uint16 (H, W); else `ValueError`."
     if getattr(image, "n_frames", 1) > 1:
         raise ValueError(f"it holds {image.n_frames} images, cut one out first")
-    image.load()
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
         return np.asarray(image).astype(np.uint16)
     if image.mode in ("I", "F"):
         raise ValueError(f"pixel type {image.mode}, window it to 8 bits first")
+    if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+            raise ValueError("some of its pixels are transparent, flatten it first")
     if image.mode in ("1", "LA"):
         image = image.convert("L")
-    return np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    array = np.array(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    gray = image.mode in ("P", "PA") and (array == array[..., :1]).all()  # a palette of grays
+    return array[..., 0] if gray else array
 
 # %% ../nbs/01_images.ipynb #06359bbc
 _BROKEN = (
@@ -268,8 +342,9 @@ _BROKEN = (
 def read_image(path: str | Path) -> np.ndarray:
     """Read a PNG, TIFF, JPEG, BMP or WebP file: uint8 (H, W) or (H, W, 3), or uint16 (H, W).
 
-    Palettes become RGB; alpha is dropped. `FileNotFoundError` for a wrong path; `ValueError` for anything
-    that is not one whole image of 8 or 16 bits."""
+    Palettes become RGB, or gray if all of their colours are. Turned as an EXIF orientation says, opaque alpha
+    dropped. `FileNotFoundError` for a wrong path; `ValueError` for anything that is not one whole image of 8
+    or 16 bits, and for transparent pixels."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
@@ -304,30 +379,39 @@ def write_image(path: str | Path, array: np.ndarray) -> None:
         Image.fromarray(array).save(tmp)
 
 # %% ../nbs/01_images.ipynb #6a3b1fbf
-def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """A NIfTI volume: scaled values, float32 (X, Y, Z), and its affine, float64 (4, 4). Needs nibabel.
+def read_nifti(path: str | Path) -> tuple[np.ndarray, np.ndarray, Any]:
+    """A NIfTI volume (X, Y, Z), its affine, float64 (4, 4), and its header. Needs nibabel.
 
-    `FileNotFoundError` for a wrong path, `ValueError` for a file that is no volume."""
+    Values keep their type, integers too; where the header scales them they are float64.
+    `FileNotFoundError` for a wrong path, `ValueError` for a file that is no volume of numbers."""
     import nibabel
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
         volume = nibabel.load(path)
-        return volume.get_fdata(dtype=np.float32), volume.affine
+        values = np.asanyarray(volume.dataobj)
     except Exception as error:
         raise ValueError(f"{path} cannot be read as NIfTI: {error}") from error
+    if values.dtype.kind not in "iufc":
+        raise ValueError(f"{path} holds {values.dtype}, which is no volume of numbers")
+    return values, volume.affine, volume.header
 
 
-def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray) -> None:
+def write_nifti(path: str | Path, volume: np.ndarray, affine: np.ndarray, header: Any = None) -> None:
     """Write a volume with its affine as .nii or .nii.gz, in the volume's own dtype; whole file or none.
 
-    Needs nibabel. `ValueError` for another suffix."""
+    `header`: units and codes, from `read_nifti`. `ValueError` for another suffix or type."""
     import gzip
     import nibabel
 
     if not str(path).endswith((".nii", ".nii.gz")):
         raise ValueError(f"{path} must end in .nii or .nii.gz")
-    data = nibabel.Nifti1Image(volume, affine).to_bytes()
+    try:
+        image = nibabel.Nifti1Image(volume, affine, header, dtype=volume.dtype)
+        image.header.set_slope_inter(1, 0)
+        data = image.to_bytes()
+    except Exception as error:
+        raise ValueError(f"a volume of {volume.dtype} cannot be written as NIfTI: {error}") from error
     with atomic_path(path) as tmp:
         tmp.write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)

@@ -60,13 +60,24 @@ class Mark(Protocol):
         ...
 
 # %% ../nbs/02b_mark.ipynb #81189181
+def _one_channel(image: np.ndarray) -> np.ndarray:
+    "Gray in another wrapping as (H, W): (H, W, 1), (1, H, W), or (H, W, 3) of three equal channels."
+    if image.ndim == 3 and 1 in (image.shape[0], image.shape[2]):
+        return image[0] if image.shape[0] == 1 else image[..., 0]
+    if image.ndim == 3 and image.shape[2] == 3 and (image[..., 1:] == image[..., :1]).all():
+        return image[..., 0]
+    return image
+
+
 def check_gray(image: np.ndarray) -> np.ndarray:
-    "`image` as contiguous uint8 (H, W) with H, W >= 8; `ValueError` for anything else."
-    image = np.asarray(image)
+    """`image` as contiguous uint8 (H, W) with H, W >= 8; `ValueError` for anything else.
+
+    One channel is gray, in front or behind; so are three that are equal."""
+    image = _one_channel(np.asarray(image))
     found = f"the image is {image.dtype} of shape {image.shape}"
     if image.ndim == 3:
         mend = "convert it to 8-bit gray first (cinn_nb.images.to_gray)"
-        raise ValueError(f"{found}: colour is not supported yet; {mend}")
+        raise ValueError(f"{found}: colour is not supported here; {mend}")
     if image.ndim != 2:
         raise ValueError(f"{found}; it must be gray, uint8 (H, W)")
     if image.dtype != np.uint8:

@@ -7,11 +7,11 @@ __all__ = ['HIGHEST', 'SCATTERED', 'GENTLE', 'STRONG', 'ENERGIES', 'SIDE', 'AT_O
            'ADDING', 'WEAKEST', 'STRONGEST', 'ROOM', 'COARSE', 'NOTHING', 'PAST', 'CERTAIN', 'SHORT', 'GROWN',
            'SAMPLES', 'BEND', 'EXACT_FROM', 'ON_TOP_FROM', 'ANEW_EVERY', 'MORE_FROM', 'EXCHANGE_EVERY', 'STUCK', 'NAME',
            'FLOOR', 'QUIET', 'quietest', 'patterns', 'paste', 'cut_out', 'received', 'replies', 'decoded', 'estimate',
-           'forecast', 'cheapest', 'choose', 'aim', 'strengths', 'candidates', 'moves', 'Draft', 'start', 'blocks_of',
-           'write', 'spell', 'look', 'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more', 'exchange',
-           'hopeless', 'take_back', 'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search', 'word_of',
-           'payloads_of', 'all_promised', 'read_promised', 'attempts', 'check_floor', 'find_promised', 'check_promise',
-           'silent', 'overwrite', 'erase_promised', 'PromisedMark']
+           'forecast', 'cheapest', 'choose', 'aim', 'strengths', 'candidates', 'moves', 'Draft', 'ends_of', 'start',
+           'blocks_of', 'write', 'spell', 'look', 'first_qualities', 'costliest', 'prepare', 'rewrite', 'ask_for_more',
+           'exchange', 'hopeless', 'take_back', 'SurvivalError', 'image_of', 'energy_of', 'run_rounds', 'search',
+           'word_of', 'payloads_of', 'all_promised', 'read_promised', 'attempts', 'find_promised', 'check_floor',
+           'check_promise', 'silent', 'overwrite', 'erase_promised', 'PromisedMark']
 
 # %% ../nbs/11b_search.ipynb #dabdcfca
 from dataclasses import dataclass
@@ -236,13 +236,18 @@ ROOM = (2, 4, 7, 11, 16, 24)  # how far `room` may pull the pixels of a block aw
 COARSE = slice(4, None, 2)  # patterns that are tried after a pull: every other one, the weakest left out
 
 
-def candidates(old: np.ndarray, pattern: np.ndarray, room: bool, top: int = 255) -> np.ndarray:
-    "Changes (G, l, 3, 64) that adding `pattern` (g, l, 3, 64) makes to blocks `old` (l, 3, 64), clipped."
-    d = np.clip(old + pattern, 0, top) - old
+def candidates(
+    old: np.ndarray, pattern: np.ndarray, room: bool, top: int = 255, ends: np.ndarray | None = None
+) -> np.ndarray:
+    """Changes (G, l, 3, 64) that adding `pattern` (g, l, 3, 64) makes to blocks `old` (l, 3, 64), clipped.
+
+    `ends`: least and largest value of each pixel, (2, l, 3, 64); None: 0 and `top` for all."""
+    low, high = (0, top) if ends is None else ends
+    d = np.clip(old + pattern, low, high) - old
     if not room:
         return d
     pulled = [np.clip(old, pull, top - pull) for pull in ROOM]
-    return np.concatenate([d] + [np.clip(p + pattern[COARSE], 0, top) - old for p in pulled])
+    return np.concatenate([d] + [np.clip(p + pattern[COARSE], low, high) - old for p in pulled])
 
 # %% ../nbs/11b_search.ipynb #91624ed5
 NOTHING = 0.02  # of a lattice step: a move below it has been clipped away
@@ -251,14 +256,16 @@ PAST = 0.4  # of a lattice step: how far past the lattice point a candidate may 
 
 # fmt: off
 def moves(x: np.ndarray, origin: np.ndarray, layout: Layout, block: np.ndarray, wave: np.ndarray,
-          sign: np.ndarray, qualities: np.ndarray, answer: Callable, room: bool) -> tuple:  # fmt: on
+          sign: np.ndarray, qualities: np.ndarray, answer: Callable, room: bool,
+          ends: np.ndarray | None = None) -> tuple:  # fmt: on
     """Candidate moves of places (l, 3) in `x` (h*w, 64): changes (G, l, 3, 64), and input of `choose`.
 
-    The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate`, `forecast`."""
+    The cost is what they add to the energy against `origin`. `answer`: `replies`, `estimate`, `forecast`.
+    `ends`: least and largest value of each pixel, (2, h*w, 64), or None."""
     old = x[block]
     distance, way = aim(x, layout, block, wave, sign)
     pattern = patterns()[strengths(layout), wave] * way[..., None]
-    d = candidates(old, pattern, room, layout.top)
+    d = candidates(old, pattern, room, layout.top, None if ends is None else ends[:, block])
     measure = (waves() / layout.steps[:, None]).astype(np.float32)[wave]
     move = np.einsum("glsp,lsp->gls", d.astype(np.float32), measure) * way
     useful = (move > NOTHING) & (move <= distance + PAST)
@@ -284,6 +291,7 @@ class Draft:
     letters: np.ndarray  # all spellings of the word, uint8 (n, 2**spare, 8 + spare)
     margin: float  # reading that every bit should keep at least
     room: bool  # may blocks be pulled away from black and white?
+    ends: np.ndarray | None = None  # least and largest value of each pixel, int16 (2, h*w, 64)
 
     def __post_init__(self) -> None:
         L, n = self.layout.L, self.layout.n
@@ -302,8 +310,24 @@ class Draft:
         self.seen[:, used] = replies(self.x[used], None, self.layout, self.layout.qualities)
 
 # %% ../nbs/11b_search.ipynb #4e7c13c7
-def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, room: bool = False) -> Draft:
-    "A draft in which nothing is written yet. `ValueError` unless cover and word fit the layout."
+def ends_of(between: np.ndarray | None, cover: np.ndarray, layout: Layout) -> np.ndarray | None:
+    """`between`, least and largest value that each pixel may take, (2, H, W), by blocks: int16 (2, h*w, 64).
+
+    `ValueError` unless the cover lies between them."""
+    if between is None:
+        return None
+    low, high = between = np.asarray(between)
+    if between.shape != (2, *cover.shape) or (low > cover).any() or (high < cover).any():
+        raise ValueError(
+            f"between has shape {between.shape}; give (2, H, W): least and largest, around the cover"
+        )
+    return whole_blocks(torch.tensor(between.astype(np.int16))[:, None], layout.h, layout.w).numpy()
+
+
+# fmt: off
+def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, room: bool = False,
+          between: np.ndarray | None = None) -> Draft:  # fmt: on
+    "A draft in which nothing is written yet. `ValueError` unless cover, word and `between` fit the layout."
     if cover.dtype != layout.pixels or tuple(side // 8 for side in cover.shape) != (layout.h, layout.w):
         wanted = f"a {np.dtype(layout.pixels)} gray image of {layout.h}x{layout.w} whole 8x8 blocks"
         raise ValueError(f"the cover is {cover.dtype} {cover.shape}; this layout needs {wanted}")
@@ -311,14 +335,15 @@ def start(cover: np.ndarray, word: bytes, layout: Layout, margin: float = 0.0, r
         raise ValueError(f"the word has {len(word)} bytes; this layout needs {layout.n}")
     pixels = torch.tensor(cover.astype(np.int16))[None, None]
     origin = whole_blocks(pixels, layout.h, layout.w)[0].numpy()
-    return Draft(layout, origin, letters(np.frombuffer(bytes(word), np.uint8), layout), margin, room)
+    spelled = letters(np.frombuffer(bytes(word), np.uint8), layout)
+    return Draft(layout, origin, spelled, margin, room, ends_of(between, cover, layout))
 
 
 def blocks_of(draft: Draft) -> np.ndarray:
     "The image as blocks, int16 (h*w, 64)."
     x = draft.origin.copy()
     np.add.at(x, draft.layout.block, draft.changes.sum(0, dtype=np.int16))
-    return np.clip(x, 0, draft.layout.top)
+    return np.clip(x, *((0, draft.layout.top) if draft.ends is None else draft.ends))
 
 # %% ../nbs/11b_search.ipynb #d9a31388
 SHORT = 300  # price of a reading that is short by 1: more than a move by a whole step at quality 50 (120)
@@ -336,7 +361,8 @@ def write(draft: Draft, which: np.ndarray, bits: np.ndarray, qualities: np.ndarr
     layout = draft.layout
     sign = layout.signs[which] * (2.0 * bits - 1).astype(np.float32)[:, None]
     where = layout.block[which], layout.wave[which], sign
-    d, *readings = moves(blocks_of(draft), draft.origin, layout, *where, qualities, answer, room)
+    now = blocks_of(draft)
+    d, *readings = moves(now, draft.origin, layout, *where, qualities, answer, room, draft.ends)
     chosen, paid, short = choose(*readings, draft.need[which])
     stuck = (short > 0) & (draft.room and not room)
     chosen[stuck] = -1
@@ -483,24 +509,19 @@ def run_rounds(draft: Draft, tolerate: int, step: float, rounds: int, history: l
 
 # %% ../nbs/11b_search.ipynb #68c4a336
 def search(
-    cover: np.ndarray,
-    word: bytes,
-    layout: Layout,
-    tolerate: int = 2,
-    room: bool = False,
-    margin: float = 0.0,
-    step: float = 0.05,
-    rounds: int = 32,
-    history: list | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    cover: np.ndarray, word: bytes, layout: Layout, tolerate: int = 2, room: bool = False,
+    margin: float = 0.0, step: float = 0.05, rounds: int = 32, history: list | None = None,
+    between: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """A quiet stego image, uint8 (H, W), in which at most `tolerate` bytes of the word (n,) are ever wrong.
 
     Returns it with its soft bits (Q, L) at all of `layout.qualities`. `room`: may pull blocks from 0 and 255.
     `margin`: reading that a bit should keep; `step`: added where that was too little, twice as much late;
     `rounds`: how often at most. `history` collects (wrong bytes, wrong bits, energy) of each round.
+    `between`: least and largest value that each pixel may take, (2, H, W); None: all that a pixel can hold.
     Raises `SurvivalError` if no round succeeds, `ValueError` for a cover or word that does not fit.
     (After Miller, Doerr and Cox, IEEE Trans. Image Processing 13(6), 2004.)"""
-    draft = start(cover, word, layout, margin, room)
+    draft = start(cover, word, layout, margin, room, between)
     prepare(draft, tolerate)
     turn = run_rounds(draft, tolerate, step, rounds, [] if history is None else history)
     if (worst := look(draft)) > tolerate:
@@ -573,23 +594,17 @@ def attempts(payload: bytes, H: int, W: int) -> Iterator[tuple[bool, int, int]]:
             yield room, n, wanted
 
 
-def check_floor(cover: np.ndarray, stego: np.ndarray, survive: int) -> np.ndarray:
-    "The stego image, if it passes `FLOOR`; else `EmbedError`."
-    if (quality := psnr(cover, stego)) < FLOOR:
-        goal = f"carry the payload through every JPEG quality from {survive} to 100"
-        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
-        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
-    return stego
-
-
-def find_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray:
+def find_promised(
+    cover: np.ndarray, payload: bytes, survive: int, between: np.ndarray | None = None
+) -> np.ndarray:
     "The first stego image that `search` finds, uint8 (H, W), not confirmed yet. `EmbedError` if none."
     h, w = (side // 8 for side in cover.shape)
     failure = None
     for room, n, checks in attempts(payload, *cover.shape):
         try:
             word = word_of(payload, n, checks)
-            stego, _ = search(cover, word, _layout(n, h, w, survive), checks // 2, room)
+            layout = _layout(n, h, w, survive)
+            stego, _ = search(cover, word, layout, checks // 2, room, between=between)
         except SurvivalError as error:
             failure = error
         else:
@@ -599,6 +614,15 @@ def find_promised(cover: np.ndarray, payload: bytes, survive: int) -> np.ndarray
     raise EmbedError(f"this image cannot {goal}; {hint}") from failure
 
 # %% ../nbs/11b_search.ipynb #7fcd4e76
+def check_floor(cover: np.ndarray, stego: np.ndarray, survive: int) -> np.ndarray:
+    "The stego image, if it passes `FLOOR`; else `EmbedError`."
+    if (quality := psnr(cover, stego)) < FLOOR:
+        goal = f"carry the payload through every JPEG quality from {survive} to 100"
+        cost = f"this image would be changed to {quality:.1f} dB, and {FLOOR} dB is the least allowed"
+        raise EmbedError(f"to {goal}, {cost}; promise less: a higher `survive`, or a shorter payload")
+    return stego
+
+
 def check_promise(stego: np.ndarray, payload: bytes, survive: int) -> None:
     "`EmbedError` unless the payload is read from the stego image and from every promised file."
     for q in (0, *range(survive, 101)):
@@ -670,11 +694,10 @@ class PromisedMark:
     def erase(self, image: np.ndarray) -> np.ndarray:
         return erase_promised(image)
 
-    def find(self, image: np.ndarray, payload: bytes) -> np.ndarray:
+    def find(self, image: np.ndarray, payload: bytes, between: np.ndarray | None = None) -> np.ndarray:
         "A stego image, no file of it read yet. `EmbedError` if the payload does not fit or nothing is found."
         image = check_gray(image)
-        payload = check_payload(self, payload, *image.shape)
-        return find_promised(image, payload, self.survive)
+        return find_promised(image, check_payload(self, payload, *image.shape), self.survive, between)
 
     def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:
         "`find`, then read it and every promised file: `EmbedError` also if another mark answers."

@@ -36,7 +36,7 @@ from .mark import check_gray, check_payload, promised_capacity, sturdy_capacity,
 from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
 from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, SIDE, UNSAVED, SurvivalError
 from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
-from .search import image_of, paste
+from .search import ends_of, image_of, paste
 from .search import patterns, spell, strengths, word_of
 
 # %% ../nbs/11f_sturdy.ipynb #f1f03a8e
@@ -379,6 +379,7 @@ class SturdyDraft(Moves):
     panel: Panel
     limits: np.ndarray  # int (P,): how many bytes may be wrong in each channel
     noise: dict[int, np.ndarray]  # of firsts with noise: float32 (h*w, 64)
+    ends: np.ndarray | None = None  # least and largest value of each pixel, int16 (2, h*w, 64)
     watched: np.ndarray = field(default_factory=lambda: np.zeros(0, int))  # channels that are asked exactly
 
     def __post_init__(self) -> None:
@@ -395,11 +396,12 @@ class SturdyDraft(Moves):
 
 # %% ../nbs/11f_sturdy.ipynb #a9d31997
 def start_sturdy(
-    cover: np.ndarray, word: bytes, layout: SturdyLayout, panel: Panel, margin: float, spare: int = 0
-) -> SturdyDraft:
+    cover: np.ndarray, word: bytes, layout: SturdyLayout, panel: Panel, margin: float, spare: int = 0,
+    between: np.ndarray | None = None,
+) -> SturdyDraft:  # fmt: skip
     """A draft with nothing written. `spare`: how many more bytes may be wrong than the panel says.
 
-    `ValueError` unless cover, uint8 (H, W), and word (n,) fit the layout."""
+    `ValueError` unless cover, uint8 (H, W), word (n,) and `between` (as in `search`) fit the layout."""
     whole = tuple(8 * side for side in (layout.h, layout.w))
     if cover.dtype != np.uint8 or tuple(side // 8 * 8 for side in cover.shape) != whole:
         told = f"the cover is {cover.dtype} {cover.shape}"
@@ -414,7 +416,8 @@ def start_sturdy(
             noise[i] = to_blocks(drawn).reshape(-1, 64).float().numpy()
     spelled = letters(np.frombuffer(bytes(word), np.uint8), layout)
     limits = np.minimum(panel.limits + spare, CODE_CHECKS // 2)
-    return SturdyDraft(layout, origin, spelled, margin, panel, limits, noise)
+    ends = ends_of(between, cover, layout)
+    return SturdyDraft(layout, origin, spelled, margin, panel, limits, noise, ends)
 
 # %% ../nbs/11f_sturdy.ipynb #584c5fe5
 def _coefficients(y: Tensor) -> Tensor:
@@ -603,7 +606,9 @@ def choices(draft: SturdyDraft, x: np.ndarray, which: np.ndarray, sign: np.ndarr
     old = x[block]
     distance, way = aim(x, layout, block, wave, sign)
     pattern = patterns()[strengths(layout), wave] * way[..., None]
-    d = np.concatenate([candidates(old, -pattern, False), candidates(old, pattern, room)])
+    ends = None if draft.ends is None else draft.ends[:, block]
+    both = candidates(old, -pattern, False, ends=ends), candidates(old, pattern, room, ends=ends)
+    d = np.concatenate(both)
     measure, step = waves().astype(np.float32)[wave], layout.steps.astype(np.float32)[wave]
     gain = np.einsum("glsp,lsp->gls", d.astype(np.float32), measure)
     move, back = gain * way / step, 2 - distance  # lattice steps; how far the next right point is, behind
@@ -934,14 +939,15 @@ def _rounds(draft: SturdyDraft, weights: np.ndarray, tolerate: int, history: lis
 # %% ../nbs/11f_sturdy.ipynb #994864bf
 def sturdy_search(
     cover: np.ndarray, word: bytes, layout: SturdyLayout, panel: Panel, tolerate: int = TOLERATE,
-    spare: int = 0, history: list | None = None,
+    spare: int = 0, history: list | None = None, between: np.ndarray | None = None,
 ) -> tuple[np.ndarray, SturdyDraft]:  # fmt: skip
     """A quiet stego image, uint8 (H, W), whose word (n,) is read in all channels of the panel; and its draft.
 
     `tolerate`: bytes that are not written; `spare`: bytes that may be wrong beyond the panel's limits.
     `history` collects (bytes too many, channels with too many, wrong bits, energy) of each round.
+    `between`: least and largest value that each pixel may take, (2, H, W).
     Raises `SurvivalError` if none is found, `ValueError` for a cover or word that does not fit."""
-    draft = start_sturdy(cover, word, layout, panel, MARGIN, spare)
+    draft = start_sturdy(cover, word, layout, panel, MARGIN, spare, between)
     weights = first_weights(draft.forecast)
     first_draft(draft, tolerate, weights)
     history = [] if history is None else history
@@ -1037,22 +1043,23 @@ def all_sturdy(image: np.ndarray) -> Iterator[tuple[Reading, SturdyLayout]]:
             yield Reading(payload, corrected, n, CODE_CHECKS - max(ERASED) // 2, NAME), layouts[row]
 
 # %% ../nbs/11f_sturdy.ipynb #f415293c
-def find_sturdy(cover: np.ndarray, payload: bytes, survive: int, family: str) -> np.ndarray:
+def find_sturdy(
+    cover: np.ndarray, payload: bytes, survive: int, family: str, between: np.ndarray | None = None
+) -> np.ndarray:
     "The first stego image that `sturdy_search` finds, uint8 (H, W). `EmbedError` if none."
     h, w = (side // 8 for side in cover.shape)
     n = next(n for n in sturdy_lengths(*cover.shape) if frame_capacity(n - CODE_CHECKS) >= len(payload))
-    word, failure = word_of(payload, n, CODE_CHECKS), None
+    word, failure, known = word_of(payload, n, CODE_CHECKS), None, panel(family, survive)
     for lattice, spare in TRIED[family, survive]:
         layout = _sturdy_layout(n, h, w, lattice)
         try:
-            stego, _ = sturdy_search(cover, word, layout, panel(family, survive), spare=spare)
+            stego, _ = sturdy_search(cover, word, layout, known, spare=spare, between=between)
         except SurvivalError as error:
             failure = error
         else:
             return check_floor(cover, stego, survive)
     hint = "promise less: channels='jpeg' or 'turbo', a higher `survive`, or a shorter payload"
-    asked = f"through {family!r} at {survive}"
-    raise EmbedError(f"this image cannot carry the payload {asked} ({failure}); {hint}")
+    raise EmbedError(f"no mark for {family!r} at {survive} was found ({failure}); {hint}")
 
 
 def _check_promise(survive: int, channels: str) -> None:
@@ -1143,11 +1150,11 @@ class SturdyMark:
     def erase(self, image: np.ndarray) -> np.ndarray:
         return erase_sturdy(image)
 
-    def find(self, image: np.ndarray, payload: bytes) -> np.ndarray:
+    def find(self, image: np.ndarray, payload: bytes, between: np.ndarray | None = None) -> np.ndarray:
         "A stego image, no file of it read yet. `EmbedError` if the payload does not fit or nothing is found."
         image = check_gray(image)
         payload = check_fits(self, payload, *image.shape)
-        return find_sturdy(image, payload, self.survive, self.channels)
+        return find_sturdy(image, payload, self.survive, self.channels, between)
 
     def write(self, image: np.ndarray, payload: bytes) -> np.ndarray:
         "`find`, then read it: `EmbedError` if another mark answers."

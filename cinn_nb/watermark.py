@@ -227,6 +227,15 @@ def _confirm_gone(stego: np.ndarray, payload: bytes, model, survive: int | None)
             raise EmbedError(f"{_told(others)} can still be read {where}: {hint}")
 
 # %% ../nbs/12_watermark.ipynb #64075622
+def _written(mark: Mark, cover: np.ndarray, payload: bytes, between: np.ndarray | None) -> np.ndarray:
+    "The stego image; a search heeds `between`, what another mark writes is clipped. Not confirmed yet."
+    ends = (0, 255) if between is None else between
+    cover = np.clip(cover, *ends)  # what is left of an old mark
+    if hasattr(mark, "find"):
+        return mark.find(cover, payload, between)
+    return np.clip(mark.write(cover, payload), *ends)
+
+
 def _sealed(payload: bytes, key: str | bytes | Key | None) -> bytes:
     "What is written: the payload, sealed if there is a key. `EmbedError` for one that only looks sealed."
     if key is not None:
@@ -253,7 +262,7 @@ def _fitting(mark: Mark, payload: bytes, cover: np.ndarray, key: str | bytes | K
 def embed(
     image: np.ndarray, payload: bytes, model: Any = "cinn", strength: float = 1.0, survive: int | None = None,
     replace: bool = False, channels: str | None = None, anywhere: bool = False,
-    key: str | bytes | Key | None = None,
+    key: str | bytes | Key | None = None, between: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """The stego image, uint8 (H, W), of a cover uint8 (H, W) with H, W >= 8 and a payload of 1 to
     `capacity` bytes.
@@ -263,17 +272,16 @@ def embed(
     if None (`FAMILY_WORDS` says what they are); at 36 dB or more. `anywhere`: read in a part, shifted or
     turned, too. Else a network writes. `model`: a name, the path of a .safetensors file, or a network;
     `strength` scales its change: below 1 fainter, above 1 more robust. (A promise asks for neither.)
-    `key`, a passphrase: the payload is sealed with it, which takes 18 bytes more (11e_keys). What is
-    returned has been read by `read`. A cover in which a mark can be read is refused; `replace` erases that
-    mark first, and nothing of it answers later. Raises `EmbedError` if this cannot be done, `ValueError` for
-    bad input."""
+    `key`, a passphrase: the payload is sealed with it, which takes 18 bytes more (11e_keys). `between`: least
+    and largest value that each pixel may take, uint8 (2, H, W). What is returned has been read by `read`. A
+    cover in which a mark can be read is refused; `replace` erases that mark first, and nothing of it answers
+    later. Raises `EmbedError` if this cannot be done, `ValueError` for bad input."""
     cover, mark = check_gray(image), _writer(model, strength, survive, channels, anywhere)
     payload, family = _fitting(mark, payload, cover, key), _promised_for(survive, channels)
     # whoever reads a network of yours must name it
     own = None if survive or anywhere or model in MODELS else model
     old = _old(cover, own, replace)
-    write = mark.write if survive is None else mark.find  # `_confirm` reads the files of a promise
-    stego = write(_erased(cover, own) if old else cover, payload)
+    stego = _written(mark, _erased(cover, own) if old else cover, payload, between)
     _confirm(stego, payload, own, survive)
     if family not in (None, "turbo"):
         _confirm_channels(stego, payload, survive, family, mark)

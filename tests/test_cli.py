@@ -78,7 +78,8 @@ def folder(tmp_path) -> Path:
     scan = np.clip(scan, 0, 255).astype(np.uint8)
     Image.fromarray(scan).save(tmp_path / "scan.png")
     Image.fromarray(scan[:64, :64]).save(tmp_path / "small.png")
-    Image.fromarray(np.stack([scan] * 3, 2)).save(tmp_path / "rgb.png")
+    Image.fromarray(np.stack([scan, scan // 2, scan], 2)).save(tmp_path / "rgb.png")
+    Image.fromarray(np.stack([scan] * 3, 2)).save(tmp_path / "threefold.png")
     Image.fromarray(scan.astype(np.uint16) * 16).save(tmp_path / "deep.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "scan.png").read_bytes()[:20000])
     (tmp_path / "note.txt").write_text("no image")
@@ -179,6 +180,28 @@ def test_a_marked_image_is_refused_or_its_message_replaced(folder):
     assert [status for status, *_ in answers[3:6]] == [0, 0, 0]
     assert answers[4][1] == "sturdy: second\n"  # the default promise is that of the sturdy mark
     assert answers[6][0] == 1 or answers[6][1] == "second\n"
+
+
+def test_colour_and_gray_in_disguise(folder):
+    answers = cinn_many(
+        ["embed", "rgb.png", "colour.png", "--text", "A", "--survive", "50", "--channels", "turbo"],
+        ["attack", "colour.png", "colour.jpg", "--quality", "50"],
+        ["extract", "colour.jpg"],
+        ["extract", "colour.png", "--json"],
+        ["embed", "threefold.png", "gray.png", "--text", "B"],
+        ["extract", "gray.png"],
+        ["embed", "scan.png", "a.png", "--text", "A", "--window", "full"],
+        cwd=folder,
+    )
+    assert [status for status, *_ in answers] == [0] * 6 + [2], answers
+    assert (answers[2][1], answers[5][1]) == ("A\n", "B\n")
+    assert json.loads(answers[3][1])["messages"][0]["text"] == "A" and "for DICOM files" in answers[6][2]
+    before, after = (np.asarray(Image.open(folder / name), int) for name in ("rgb.png", "colour.png"))
+    change = after - before
+    assert change.any() and (change == change[..., :1]).all()  # hue stays
+    sent = Image.open(folder / "colour.jpg")
+    assert (sent.mode, sent.layer[0][1:3]) == ("RGB", (2, 2))  # 4:2:0
+    assert Image.open(folder / "gray.png").mode == "L"
 
 
 TWICE = """
@@ -310,21 +333,14 @@ WRONG_IMAGES = {
     "truncated PNG": (["embed", "cut.png", "new.png", "--text", "A"], "cut.png cannot be read", "runcated"),
     "truncated PNG to read": (["extract", "cut.png"], "cut.png cannot be read"),
     "no image": (["embed", "note.txt", "new.png", "--text", "A"], "note.txt cannot be read as an image"),
-    "RGB": (
-        ["embed", "rgb.png", "new.png", "--text", "A"],
-        "rgb.png: ",
-        "colour is not supported yet",
-        "gray",
-    ),
     "16 bits": (
         ["embed", "deep.png", "new.png", "--text", "A"],
         "deep.png: ",
         "uint16",
-        "only 8 bits",
+        "needs 8 bits",
         "window",
     ),
-    "RGB to read": (["extract", "rgb.png"], "colour is not supported yet"),
-    "16 bits to attack": (["attack", "deep.png", "new.jpg", "--quality", "50"], "only 8 bits"),
+    "16 bits to attack": (["attack", "deep.png", "new.jpg", "--quality", "50"], "needs 8 bits"),
     "no mark": (["extract", "scan.png"], "scan.png: no watermark"),
     "no mark to write": (["extract", "scan.png", "--out", "new.txt"], "scan.png: no watermark"),
     "too small for a mark": (["extract", "small.png"], "small.png: no watermark", "too small"),

@@ -1,0 +1,207 @@
+"""Marks in real DICOM files, by the command line: what is marked, what is refused, what others say."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from cinn_nb.cli import main
+from cinn_nb.files import open_scan, samples_of, shown
+
+SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+OTHERS = Path(os.environ.get("CINN_DATA", "no such folder")) / "dicom"
+TEXT = "scan 0042"
+
+
+def images() -> list[Path]:
+    "Every DICOM file with pixels that pydicom ships, and those of the data folder if it is there."
+    found = []
+    for path in [*sorted(SHIPPED.glob("*.dcm")), *sorted(OTHERS.glob("*.dcm"))]:
+        with contextlib.suppress(Exception):
+            data = pydicom.dcmread(path, stop_before_pixels=False)
+            if any(name in data for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+                found.append(path)
+    return found
+
+
+def cinn(*words: object) -> tuple[int, str, str]:
+    "Exit status, what is printed, and what is said of errors."
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(word) for word in words])
+    return status, out.getvalue(), err.getvalue()
+
+
+def markable(path: Path) -> bool:
+    with contextlib.suppress(ValueError):
+        return min(open_scan(path).stored.shape[1:]) >= 128
+    return False
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed here (Debian: dcmtk, dicom3tools): not asked")
+    return found
+
+
+def plain(path: Path, folder: Path) -> Path:
+    "A deflated file, which dciodvfy cannot look into, as it is without; another file itself."
+    data = pydicom.dcmread(path)
+    if not data.file_meta.TransferSyntaxUID.is_deflated:
+        return path
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.save_as(folder / "plain.dcm", enforce_file_format=True)
+    return folder / "plain.dcm"
+
+
+def complaints(path: Path) -> set[str]:
+    "The errors that dciodvfy reports."
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, encoding="latin-1")
+    return {line for line in (done.stderr + done.stdout).splitlines() if line.startswith("Error")}
+
+
+def changed_where_it_may(before: Path, after: Path, window: str | None = None) -> bool:
+    "Did only pixels change that are neither padding nor outside the window, and no tag go?"
+    old, new = open_scan(before), open_scan(after)
+    if window is None and old.bits > 8:
+        frozen = np.stack([samples_of(old, frame).frozen for frame in old.frames()])
+    else:
+        view = old.windows(0)[0] if window == "header" else None
+        frozen = np.stack([shown(old, frame, view).frozen for frame in old.frames()])
+    moved = old.stored != new.stored
+    kept = {e.tag for e in old.data if e.tag.element} <= {e.tag for e in new.data}  # no group lengths
+    return moved.any() and not (moved & frozen).any() and kept
+
+
+MARKED = [path for path in images() if markable(path)]
+REFUSED = [path for path in images() if path not in MARKED]
+SOME = MARKED if os.environ.get("CINN_ALL_FILES") else MARKED[::4]  # each takes some seconds
+
+
+def by_name(path: Path) -> str:
+    return path.name
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    "Marks a file once and keeps it: answer of the command, and the file."
+    folder, done = tmp_path_factory.mktemp("marked"), {}
+
+    def mark(path: Path) -> tuple[tuple[int, str, str], Path]:
+        if path not in done:
+            out = folder / path.name
+            done[path] = cinn("embed", path, out, "--text", TEXT), out
+        return done[path]
+
+    return mark
+
+
+@pytest.mark.parametrize("path", SOME, ids=by_name)
+def test_a_gray_file_is_marked_or_refused(path, marked):
+    (status, said, err), out = marked(path)
+    if status:
+        assert status == 2 and re.fullmatch(r"cinn: [^\n]+\n", err) and not out.exists(), err
+        return
+    assert changed_where_it_may(path, out) and f"{len(TEXT)} of at most" in said
+    assert cinn("extract", out) == (0, TEXT + "\n", "")
+    old, new = pydicom.dcmread(path), pydicom.dcmread(out)
+    assert new.SourceImageSequence[-1].ReferencedSOPInstanceUID == old.SOPInstanceUID != new.SOPInstanceUID
+    assert new.ImageType[0] == "DERIVED" and "cinn" in new.DerivationDescription
+    assert new.get("LossyImageCompression") == old.get("LossyImageCompression")
+
+
+@pytest.mark.parametrize("path", SOME, ids=by_name)
+def test_other_programs_read_it_and_find_no_new_fault(path, marked, tmp_path):
+    dump, _ = tool("dcmj2pnm"), tool("dciodvfy")
+    (status, _, err), out = marked(path)
+    if status:
+        pytest.skip(f"refused: {err}")
+    words = [dump, "+F", "1", "--write-8-bit-pnm", out, tmp_path / "a.pnm"]
+    done = subprocess.run(words, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert complaints(out) <= complaints(plain(path, tmp_path))
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=by_name)
+def test_what_cannot_be_marked_is_refused_in_one_line(path, tmp_path):
+    for words in (["embed", path, tmp_path / "a.dcm", "--text", "A"], ["extract", path], ["certify", path]):
+        status, said, err = cinn(*words)
+        assert status in (1, 2) and said == "" and re.fullmatch(r"cinn: [^\n]+\n", err), (words, said, err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lists_of_files_are_not_empty():
+    assert len(MARKED) >= 5 and len(REFUSED) >= 40
+
+
+LIVER = SHIPPED / "examples_overlay.dcm"
+
+
+def test_a_window_and_its_jpeg(tmp_path):
+    out, sent = tmp_path / "a.dcm", tmp_path / "a.jpg"
+    assert cinn("embed", LIVER, out, "--text", TEXT, "--window", "header")[0] == 0
+    assert changed_where_it_may(LIVER, out, "header")
+    assert cinn("extract", out)[:2] == (0, TEXT + "\n")
+    assert cinn("attack", out, sent, "--quality", "80", "--window", "header")[0] == 0
+    assert cinn("extract", sent)[:2] == (0, TEXT + "\n")
+    status, _, err = cinn("embed", out, tmp_path / "b.dcm", "--text", TEXT)
+    assert status == 2 and "already carries" in err and not (tmp_path / "b.dcm").exists()
+
+
+def test_every_frame_or_one_of_them(tmp_path):
+    data = pydicom.dcmread(LIVER)
+    frames = np.stack([data.pixel_array, data.pixel_array[::-1]])
+    data.NumberOfFrames, data.PixelData = 2, frames.tobytes()
+    data.save_as(tmp_path / "two.dcm")
+    one, both = tmp_path / "one.dcm", tmp_path / "both.dcm"
+    assert cinn("embed", tmp_path / "two.dcm", one, "--text", TEXT, "--frame", "1")[0] == 0
+    assert np.array_equal(pydicom.dcmread(one).pixel_array[0], frames[0])
+    assert cinn("extract", one, "--frame", "0", "--window", "header")[0] == 1
+    status, said, _ = cinn("extract", one, "--json")
+    assert status == 0 and json.loads(said)["messages"][0]["look"].startswith("frame 1")
+    assert cinn("embed", tmp_path / "two.dcm", both, "--text", TEXT)[0] == 0
+    assert [cinn("extract", both, "--frame", frame)[0] for frame in (0, 1)] == [0, 0]
+    assert "frames 0..1" in cinn("extract", both, "--frame", 2)[2]
+
+
+@pytest.mark.parametrize("when", ["check", "write"])
+def test_nothing_is_left_where_the_promise_fails(tmp_path, monkeypatch, when):
+    import cinn_nb.cli
+    import cinn_nb.files
+
+    if when == "check":
+        monkeypatch.setattr(cinn_nb.cli, "_all_read", lambda *_: [])
+    else:
+        monkeypatch.setattr(cinn_nb.files, "_words", lambda scan, stored: bytes(2 * stored.size))
+    status, said, err = cinn("embed", LIVER, tmp_path / "a.dcm", "--text", TEXT)
+    assert status == 2 and said == "" and re.search("is not read from the file|is not written", err), err
+    assert list(tmp_path.iterdir()) == []
+
+
+WRONG = {
+    "OUT is no DICOM file": (["embed", LIVER, "a.png", "--text", "A"], "must end in .dcm"),
+    "no such frame": (["extract", LIVER, "--frame", "1"], "frames 0..0"),
+    "no window": (["embed", LIVER, "a.dcm", "--text", "A", "--window", "40"], "no window"),
+    "a network in stored values": (["embed", LIVER, "a.dcm", "--text", "A", "--model", "cinn"], "--window"),
+    "no such promise": (["embed", LIVER, "a.dcm", "--text", "A", "--survive", "10"], "50, 30, 70"),
+    "replace": (["embed", LIVER, "a.dcm", "--text", "A", "--replace"], "unmarked original"),
+    "too long": (["embed", LIVER, "a.dcm", "--text", "A" * 108], "room for 107"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_of_dicom_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words, fragment = WRONG[name]
+    status, said, err = cinn(*words)
+    assert (status, said) == (2, "") and re.fullmatch(r"cinn: [^\n]+\n", err) and fragment in err, err
+    assert list(tmp_path.iterdir()) == []
