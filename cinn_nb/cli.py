@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 import numpy as np
@@ -550,7 +551,9 @@ def main(argv: list[str] | None = None) -> int:
     "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line)."
     try:
         args = _parser().parse_args(argv)
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pydicom finds odd in a file is not for standard error
+            args.run(args)
         return 0
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print("cinn:", " ".join((str(error) or type(error).__name__).split()), file=sys.stderr)
