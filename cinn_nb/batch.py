@@ -12,6 +12,7 @@ import contextlib
 import csv
 import hashlib
 import io
+import json
 import os
 import re
 import sys
@@ -22,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 from .core import atomic_path
-from .provenance import read_json, sha256_of, write_json
+
 
 # %% ../nbs/12d_batch.ipynb #00e94ff4
 LOSSLESS, LOSSY = (".png", ".tif", ".tiff"), (".jpg", ".jpeg", ".bmp", ".webp")
@@ -64,6 +65,11 @@ def _said(words: Sequence[str]) -> tuple[int, str, str]:
     return status, out.getvalue().strip(), err.getvalue().strip().removeprefix("cinn: ")
 
 
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _row_file(out: Path, source: Path) -> Path:
     return out / ROWS / f"{hashlib.sha256(source.as_posix().encode()).hexdigest()[:32]}.json"
 
@@ -71,9 +77,9 @@ def _row_file(out: Path, source: Path) -> Path:
 def done_before(out: Path, source: Path, payload: bytes) -> dict[str, Any] | None:
     "The row of a file that is done, whose image is still what was written then; else None."
     try:
-        row = read_json(_row_file(out, source))
-        whole = row["payload"] == payload.hex() and sha256_of(out / row["out"]) == row["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
+        row = json.loads(_row_file(out, source).read_text(encoding="utf-8"))
+        whole = row["payload"] == payload.hex() and _sha256(out / row["out"]) == row["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
         return None
     return row if whole and row["file"] == source.as_posix() else None
 
@@ -97,10 +103,11 @@ def mark_one(folder: Path, out: Path, source: Path, payload: bytes, words: Seque
         row |= dict(said=error or said, out="" if row["status"] else goal.as_posix())
     if not row["status"]:
         loud = re.search(r"PSNR ([0-9.]+) dB", row["said"])
-        row |= dict(psnr=float(loud[1]) if loud else None, sha256=sha256_of(out / goal))
+        row |= dict(psnr=float(loud[1]) if loud else None, sha256=_sha256(out / goal))
     row["seconds"] = round(time.monotonic() - start, 2)
     _row_file(out, source).parent.mkdir(parents=True, exist_ok=True)
-    write_json(_row_file(out, source), row)
+    with atomic_path(_row_file(out, source)) as aside:
+        aside.write_text(json.dumps(row), encoding="utf-8")
     return row
 
 # %% ../nbs/12d_batch.ipynb #952ca9ae

@@ -295,7 +295,7 @@ def _run_extract(args: argparse.Namespace) -> None:
         _nothing(args, image)
     _show(args, _opened(args, found, key_from(args)))
 
-
+# %% ../nbs/12b_cli.ipynb #2eb1fe18
 def _opened(args: argparse.Namespace, found: list[tuple[str, Reading]], key) -> list[tuple[str, Reading]]:
     "What the key opens or, without one, what is not sealed; `NoWatermarkError` if there is nothing."
     _named(args.IN, open_readings, [one for _, one in found], key)
@@ -562,6 +562,32 @@ def _add_extract(commands) -> None:
     add_key_options(add)
 
 
+def _run_batch(args: argparse.Namespace) -> None:
+    "cinn batch: a folder into another; what `embed` knows and `batch` does not is handed on to it."
+    from cinn_nb.batch import run_batch
+
+    if not args.extract and args.text is None and not args.file and not args.list:
+        raise ValueError("say what to embed: --text, --file or --list; or --extract to read")
+    _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])  # checks the words
+    args.words += ["--force"] * args.force
+    run_batch(args)
+
+
+def _add_batch(commands) -> None:
+    help = "mark, or read, every image and scan below a folder; takes the options of embed, too"
+    add = commands.add_parser("batch", help=help, description=help, allow_abbrev=False)
+    add.set_defaults(run=_run_batch)
+    add.add_argument("FOLDER", type=Path, help="a folder of images and DICOM files")
+    add.add_argument("OUT", type=Path, help="the folder to write into; with --extract a new .csv file")
+    what = add.add_mutually_exclusive_group()
+    what.add_argument("--text", help="the message of every file, stored as UTF-8")
+    what.add_argument("--file", type=Path, help="a file that holds the message of every file")
+    what.add_argument("--list", type=Path, help="a .csv file with the columns file and text")
+    what.add_argument("--extract", action="store_true", help="read all files; OUT is the report")
+    add.add_argument("--workers", type=_quality, default=0, help="processes (default: one for each core)")
+    add.add_argument("--force", action="store_true", help="replace what is there")
+
+# %% ../nbs/12b_cli.ipynb #2d5e2ac4
 def _parser() -> argparse.ArgumentParser:
     about = "Hide a short message in a gray image or scan and read it again after JPEG. Not for clinical use."
     status = "Exit status: 0 done, 1 no watermark found, 2 anything else."
@@ -577,6 +603,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "capacity", _run_capacity, "say how many bytes an image carries")
     help = "say down to which JPEG quality the message of an image survives, by family of channels"
     _add(commands, "certify", _run_certify, help)
+    _add_batch(commands)
     return parser
 
 # %% ../nbs/12b_cli.ipynb #df674d56
@@ -610,7 +637,10 @@ def _calm():
 def main(argv: list[str] | None = None) -> int:
     "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line)."
     try:
-        args = _parser().parse_args(argv)
+        args, words = _parser().parse_known_args(argv)
+        args.words = words
+        if words and args.run is not _run_batch:
+            _parser().parse_args(argv)  # says which words it does not know
         with _calm():
             args.run(args)
         return 0

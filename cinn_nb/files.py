@@ -420,7 +420,7 @@ def read_picture(path: str | Path) -> Picture:
     "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits."
     image = read_image(path)
     if image.dtype != np.uint8:
-        raise ValueError(f"{path} has {image.dtype} pixels; a picture needs 8 bits, window it first")
+        raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
     if image.ndim == 2 or (image == image[..., :1]).all():
         return Picture(image if image.ndim == 2 else image[..., 0])
     return Picture(to_gray(image), image)

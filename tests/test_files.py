@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from cinn_nb.cli import main
 from cinn_nb.files import open_scan, samples_of, shown
+from conftest import ROOT
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 OTHERS = Path(os.environ.get("CINN_DATA", "no such folder")) / "dicom"
@@ -137,6 +139,15 @@ def test_what_cannot_be_marked_is_refused_in_one_line(path, tmp_path):
         status, said, err = cinn(*words)
         assert status in (1, 2) and said == "" and re.fullmatch(r"cinn: [^\n]+\n", err), (words, said, err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_pydicom_finds_odd_is_not_said():
+    "In a process of its own, where nobody else catches warnings."
+    code = "import sys; from cinn_nb.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "extract", str(SHIPPED / "MR_small_padded.dcm")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, text=True, env=env)
+    assert done.returncode == 1 and re.fullmatch(r"cinn: [^\n]+\n", done.stderr), done.stderr
 
 
 def test_the_lists_of_files_are_not_empty():
