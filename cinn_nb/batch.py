@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Iterator, Sequence
 from .core import atomic_path
 
-
 # %% ../nbs/12d_batch.ipynb #00e94ff4
 LOSSLESS, LOSSY = (".png", ".tif", ".tiff"), (".jpg", ".jpeg", ".bmp", ".webp")
 REPORT, ROWS = "report.csv", ".cinn-batch"  # in the folder that is written into

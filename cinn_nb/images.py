@@ -329,16 +329,6 @@ def _array(image: Image.Image) -> np.ndarray:
     return array[..., 0] if gray else array
 
 # %% ../nbs/01_images.ipynb #06359bbc
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    zlib.error,
-    Image.DecompressionBombError,
-)  # Pillow raises
-
-
 def read_image(path: str | Path) -> np.ndarray:
     """Read a PNG, TIFF, JPEG, BMP or WebP file: uint8 (H, W) or (H, W, 3), or uint16 (H, W).
 
@@ -354,7 +344,7 @@ def read_image(path: str | Path) -> np.ndarray:
                 image.verify()  # every chunk and its checksum; load() forgives the last ones
         with Image.open(path) as image:
             return _array(image)
-    except _BROKEN as error:
+    except Exception as error:  # on a damaged file Pillow's readers raise whatever they meet
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 # %% ../nbs/01_images.ipynb #41a1bbea
