@@ -14,6 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 import numpy as np
 from . import __version__
@@ -564,13 +565,11 @@ def _add_extract(commands) -> None:
 
 def _run_batch(args: argparse.Namespace) -> None:
     "cinn batch: a folder into another; what `embed` knows and `batch` does not is handed on to it."
-    from cinn_nb.batch import run_batch
-
     if not args.extract and args.text is None and not args.file and not args.list:
         raise ValueError("say what to embed: --text, --file or --list; or --extract to read")
     _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])  # checks the words
     args.words += ["--force"] * args.force
-    run_batch(args)
+    import_module("cinn_nb.batch").run_batch(args)  # that chapter comes later
 
 
 def _add_batch(commands) -> None:
