@@ -63,7 +63,7 @@ def capacity(
 
 # %% ../nbs/12_watermark.ipynb #96743e3d
 # networks that a reader tries, one after the other; the last one was called `cinn` in an earlier version
-MODELS = ("cinn", "lattice", "cinn_channels", "pointwise_channels", "cinn_v1")
+MODELS = ("cinn", "lattice", "cinn_channels", "pointwise_channels", "lattice_channels", "cinn_v1")
 
 
 def marks(model: Any = None) -> list[Mark]:
