@@ -531,6 +531,7 @@ def test_nothing_was_unsealed_yet():
 def test_nothing_in_the_repository_unseals():
     "But the notebook of the data set, whose example is made up, its module, and this file."
     allowed = {"nbs/01c_dataset.ipynb", "cinn_nb/dataset.py", "tests/test_dataset.py"}
+    allowed.add("cinn_nb/_modidx.py")  # a list of names; `unseal` of cinn_nb.keys opens a payload
     pattern = re.compile(r"\bunseal['\"\\]*\s*[=:]")
     hits = []
     for path in source_files():
