@@ -11,6 +11,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
+MANY = """
+import contextlib, io, json, sys
+from cinn_nb.cli import main
+answers = []
+for line in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): status = main(line)
+    answers.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(answers))
+"""
 
 
 def source_files() -> list[Path]:

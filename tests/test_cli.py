@@ -14,21 +14,10 @@ import pytest
 from PIL import Image
 
 from cinn_nb.watermark import FAMILY_WORDS
-from conftest import BIN, ROOT, command
+from conftest import BIN, MANY, ROOT, command
 
 TEXT = "PID 4711/é"  # 11 bytes of UTF-8: all that 256x256 pixels carry
 ONE = "import sys; from cinn_nb.cli import main; sys.exit(main())"
-# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
-MANY = """
-import contextlib, io, json, sys
-from cinn_nb.cli import main
-answers = []
-for line in json.loads(sys.argv[1]):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): status = main(line)
-    answers.append([status, out.getvalue(), err.getvalue()])
-print(json.dumps(answers))
-"""
 
 
 def python(code: str, *args: str, cwd: Path) -> subprocess.CompletedProcess:

@@ -12,7 +12,7 @@ from cinn_nb.jpeg import jpeg_file
 from cinn_nb.mark import EmbedError, NoWatermarkError
 from cinn_nb.phantoms import phantom
 from cinn_nb.search import PromisedMark
-from conftest import ROOT
+from conftest import MANY, ROOT
 
 keys = pytest.importorskip("cinn_nb.keys")
 pytest.importorskip("cryptography")
@@ -21,16 +21,6 @@ from cinn_nb.watermark import embed, extract, read  # noqa: E402
 WORDS, OTHERS = "seven odd yellow birds sing", "some other words"
 COVER = phantom("chest", 128, 0)
 HOW = dict(survive=70, channels="turbo")
-MANY = """
-import contextlib, io, json, sys
-from cinn_nb.cli import main
-answers = []
-for line in json.loads(sys.argv[1]):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err): status = main(line)
-    answers.append([status, out.getvalue(), err.getvalue()])
-print(json.dumps(answers))
-"""
 WITHOUT = "import sys; sys.modules['cryptography'] = None\n"
 
 
