@@ -24,7 +24,7 @@ import time
 import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 # %% ../nbs/13_provenance.ipynb #5f04bc92
 from .core import atomic_path, repo_root
@@ -526,12 +526,13 @@ def _opened(home: str, texts: Mapping[str, str], folder: Path) -> _Source | None
     return _taken_apart(texts[home] if home in texts else (folder / f"{home}.py").read_text(encoding="utf-8"))
 
 # %% ../nbs/13_provenance.ipynb #2d5ff674
-def code_of(*things: Any, package: str | Path | None = None) -> dict[str, str]:
+def code_of(*things: Any, package: str | Path | None = None, without: Sequence[str] = ()) -> dict[str, str]:
     """A hash of the code behind functions, classes or instances: module or notebook -> 12 hex digits.
 
     Over the definitions that are reachable from `things` by name, in the package and in a notebook's module;
     other packages are not followed. Blind to docstrings, comments and layout. May count too much (a local
-    variable with a definition's name), not too little. Raises `ValueError` for what is not to be found."""
+    variable with a definition's name), not too little. `without`: definitions, as `module:name`, that do not
+    count and are not followed. Raises `ValueError` for what is not to be found."""
     folder = Path(package) if package else _package()
     texts: dict[str, str] = {}
     starts = [(thing, *place) for thing in things for place in _given(thing, texts)]
@@ -544,7 +545,9 @@ def code_of(*things: Any, package: str | Path | None = None) -> dict[str, str]:
     parts: dict[tuple[str, str], str] = {}
     while todo:
         home, name = todo.pop()
-        if (home, name) not in parts and (source := opened(home)):
+        if f"{home}:{name}" in without or (home, name) in parts:
+            continue
+        if source := opened(home):
             parts[home, name] = _text(source, name)
             todo += _leads(source, home, name, home in texts)
     texts_of: dict[str, list[str]] = {}

@@ -119,3 +119,22 @@ def test_gpu_dry_run(tmp_path):
     assert taken.returncode == 0 and "refused" not in taken.stdout, taken.stdout + taken.stderr
     assert len(list(home.glob("*/record.json"))) == taken.stdout.count("new") >= 13
     assert (tmp_path / "runs" / "quick" / "24b_gpu" / "24b_gpu.ipynb").is_file()
+
+
+def test_a_run_that_loads_images_names_its_split():
+    "The code of the loaders does not count in a run's id, so the pixels must count as an input."
+    from cinn_nb.experiment import CHECKED, code_of, find_task, in_order, runs_of
+
+    loaders = ("load_split", "embedded_images", "embedded_crops", "folder_crops")
+    rest = [name for name in CHECKED if name.partition(":")[2] not in loaders]
+    found = {}
+    for stem in sorted(path.stem for path in (ROOT / "nbs").glob("[23]*.ipynb")):
+        for run in in_order(runs_of(stem, "quick")):
+            names = (run.task, *run.uses)
+            if names not in found:
+                things = [find_task(name) for name in names]
+                found[names] = code_of(*things, without=CHECKED) != code_of(*things, without=rest)
+            drawn = run.spec.get("images") == "drawn"
+            if found[names] and not drawn:
+                assert any(name.startswith("split:") for name in run.inputs), (stem, run.title)
+    assert any(found.values()) and not all(found.values())
