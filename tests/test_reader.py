@@ -2,8 +2,10 @@
 
 import csv
 import os
+import statistics
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from cinn_nb.informed import Layout, Spelling, carrier_values, keyed_places, rea
 from cinn_nb.jpeg import jpeg_file
 from cinn_nb.keys import SealedError, seal
 from cinn_nb.mark import PROMISES, Reading
+from cinn_nb.network import NetworkMark
 from cinn_nb.phantoms import phantom
 from cinn_nb.reader import all_promises, read_promises
 from cinn_nb.watermark import extract, read, readings
@@ -149,3 +152,58 @@ def folder(tmp_path_factory):
 def test_a_promise_is_read_without_torch(folder):
     done = python(WITHOUT, "turbo.png", "sturdy.png", cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+ONE = """
+import sys
+from cinn_nb.cli import main
+status = main(sys.argv[1:])
+heavy = {"torch", "pydicom", "matplotlib", "skimage", "scipy", "pandas"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("extract turbo.png", "ward 3\n"),
+        ("extract sturdy.png", "ward 3\n"),
+        ("extract sturdy.png --hex", "776172642033\n"),
+        ("capacity turbo.png", "turbo.png: 136x150 pixels carry"),
+    ],
+)
+def test_the_command_needs_no_torch_for_a_promise(folder, line, said):
+    done = python(ONE, *line.split(), cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(said), done.stderr
+
+
+def test_how_long_the_command_takes_to_start(folder):
+    "Shown with `pytest -s`, not judged: a machine may be busy."
+    for line in ("extract sturdy.png", "capacity sturdy.png", "--help"):
+        taken = []
+        for _ in range(5):
+            begin = time.perf_counter()
+            python("import sys; from cinn_nb.cli import main; main(sys.argv[1:])", *line.split(), cwd=folder)
+            taken.append(time.perf_counter() - begin)
+        print(f"cinn {line}: {statistics.median(taken):.2f} s, the median of {len(taken)}")
+
+
+def test_a_second_promise_is_told_and_other_marks_where_no_promise_may_be_shown(folder):
+    words = "a long passphrase"
+    first = sturdy.SturdyMark(50, "jpeg").find(cover(200, 203), b"first")
+    write_image(folder / "pair.png", search.PromisedMark(70).find(first, b"second"))
+    closed = search.PromisedMark(70).find(
+        NetworkMark("cinn").write(cover(200, 203), b"open"), seal(b"A", words)
+    )
+    write_image(folder / "closed.png", closed)
+    done = python(ONE, "extract", "pair.png", cwd=folder)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "first\n",
+    ) and "another message (mark: promise)" in done.stderr
+    (folder / "key").write_text(words)
+    done = python(ONE, "extract", "closed.png", "--key-file", "key", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "A\n", "")
+    done = python(ONE.replace("assert", "0 #"), "extract", "closed.png", cwd=folder)  # asks the networks
+    assert (done.returncode, done.stdout) == (0, "open\n") and "needs a key" in done.stderr
