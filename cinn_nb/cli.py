@@ -20,6 +20,7 @@ import numpy as np
 from . import __version__
 from .keys import OVERHEAD, add_key_options, key_from, open_readings, seal
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
+from .reader import all_promises
 from cinn_nb.watermark import (
     CHANNELS,
     FAMILY_WORDS,
@@ -281,7 +282,21 @@ def _all_read(image: np.ndarray, every: bool = True) -> list[Reading]:
         return []
     return found + [one for one in readings(image) if one.payload != found[0].payload] if every else found
 
+# %% ../nbs/12b_cli.ipynb #5a1dc0de
+def _said(image: np.ndarray, every: bool) -> list[Reading]:
+    "What the promises say, if one answers and not `every` mark is asked; else `_all_read`."
+    found = all_promises(image) if image.dtype == np.uint8 and not every else []
+    return found[:1] + [one for one in found if one.payload != found[0].payload] or _all_read(image)
 
+
+def _opens(found: list[tuple[str, Reading]], key) -> bool:
+    "May one of the readings be shown, with this key or without any?"
+    try:
+        return bool(open_readings([one for _, one in found], key))
+    except NoWatermarkError:
+        return False
+
+# %% ../nbs/12b_cli.ipynb #e87ac700
 def _run_extract(args: argparse.Namespace) -> None:
     "cinn extract: read, then print the payload or write it to a file."
     _check_in(args.IN)
@@ -289,12 +304,15 @@ def _run_extract(args: argparse.Namespace) -> None:
         _check_out(args.out, args.force, [args.IN])
     found = []  # words of the look, reading
     for words, image in _seen(args):
-        found += [(words, one) for one in _all_read(image)]
+        found += [(words, one) for one in _said(image, args.all)]
         if found and not args.all:
             break
     if not found:
         _nothing(args, image)
-    _show(args, _opened(args, found, key_from(args)))
+    key = key_from(args)
+    if not args.all and not _opens(found, key):
+        found = [(words, one) for one in _all_read(image)]
+    _show(args, _opened(args, found, key))
 
 # %% ../nbs/12b_cli.ipynb #2eb1fe18
 def _opened(args: argparse.Namespace, found: list[tuple[str, Reading]], key) -> list[tuple[str, Reading]]:
@@ -554,11 +572,14 @@ def _add_embed(commands) -> None:
     add.add_argument("--replace", action="store_true", help=replace)
 
 # %% ../nbs/12b_cli.ipynb #4d71d5c7
+_ALL = "print all messages; beside a promise, ask the networks and tiles, too, which takes seconds"
+
+
 def _add_extract(commands) -> None:
     add = _add(commands, "extract", _run_extract, "read the message of an image")
     how = add.add_mutually_exclusive_group()
     how.add_argument("--out", type=Path, help="write the message to this file")
-    how.add_argument("--all", action="store_true", help="print all messages, where there are several")
+    how.add_argument("--all", action="store_true", help=_ALL)
     add.add_argument("--hex", action="store_true", help="print as hexadecimal digits")
     add_key_options(add)
 

@@ -8,10 +8,11 @@ __all__ = ['FAMILY_WORDS', 'CHANNELS', 'MODELS', 'LAYERS', 'SAMPLE', 'EACH', 'ca
 
 # %% ../nbs/12_watermark.ipynb #2db214f7
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 import numpy as np
-from .keys import Key, OVERHEAD, is_sealed, open_readings, seal
+from .keys import Key, OVERHEAD, SealedError, is_sealed, open_readings, seal
 from cinn_nb.mark import (
     EmbedError,
     Mark,
@@ -24,6 +25,7 @@ from cinn_nb.mark import (
     sturdy_capacity,
     tiled_capacity,
 )
+from .reader import all_promises, read_promises
 
 # %% ../nbs/12_watermark.ipynb #84c923f5
 FAMILY_WORDS = {  # a family of channels, and what is read afterwards; q is the quality of the promise
@@ -84,7 +86,10 @@ def read(image: np.ndarray, model: Any = None) -> Reading:
     `model`: a name, the path of a .safetensors file, or a network, to be tried in place of `MODELS`. Raises
     `NoWatermarkError` when nothing can be read, `ValueError` for another kind of image."""
     image = check_gray(image)
-    for mark in marks(model):
+    if found := read_promises(image):
+        return found
+    _, _, *others = marks(model)  # no promise: now PyTorch is needed
+    for mark in others:
         if found := mark.read(image):
             return found
     H, W = image.shape
@@ -99,9 +104,13 @@ def extract(image: np.ndarray, model: Any = None, key: str | bytes | Key | None 
 
     Arguments as in `read`. `key`: what `embed` was given (11e_keys). A payload that is sealed is not
     returned without its key, nor one that is not sealed with it: `SealedError`, a `NoWatermarkError`."""
-    found = [read(image, model)]
-    if key is not None:
-        found += readings(image, model)  # somebody may have written a plain mark beside ours
+    if key is None:
+        return open_readings([read(image, model)])[0].payload
+    if found := all_promises(image):
+        with suppress(SealedError):  # then a network's mark may be ours
+            return open_readings(found, key)[0].payload
+    # somebody may have written a plain mark beside ours
+    found = [read(image, model), *readings(image, model)]
     return open_readings(found, key)[0].payload
 
 # %% ../nbs/12_watermark.ipynb #4157e090
@@ -118,13 +127,9 @@ def readings(image: np.ndarray, model: Any = None) -> list[Reading]:
 
     Two marks with a promise count as two. `model`: a network to be tried besides `MODELS`. `ValueError`
     for bad input."""
-    from cinn_nb.search import all_promised
-    from cinn_nb.sturdy import all_sturdy
-
     image = check_gray(image)
     _, _, *others = _all_marks(model)
-    found = [*(reading for reading, _ in all_sturdy(image)), *all_promised(image)]
-    return found + [answer for other in others if (answer := other.read(image))]
+    return all_promises(image) + [answer for other in others if (answer := other.read(image))]
 
 # %% ../nbs/12_watermark.ipynb #cf0b127d
 def _writer(

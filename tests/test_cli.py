@@ -197,24 +197,31 @@ TWICE = """
 from cinn_nb.images import read_image, write_image
 from cinn_nb.network import NetworkMark
 from cinn_nb.search import PromisedMark
-first = NetworkMark("cinn").write(read_image("scan.png"), b"first")
-write_image("twice.png", PromisedMark(70).write(first, b"second"))
+from cinn_nb.sturdy import SturdyMark
+cover = read_image("scan.png")
+write_image("twice.png", PromisedMark(70).find(NetworkMark("cinn").write(cover, b"first"), b"second"))
+write_image("pair.png", PromisedMark(70).find(SturdyMark(70, "jpeg").find(cover, b"first"), b"second"))
 """
 
 
 def test_two_messages_are_not_passed_over_in_silence(folder):
+    "Two promises; a network's message beside a promise is told to who asks for all."
     done = python(TWICE, cwd=folder)
     assert done.returncode == 0, done.stderr
-    one, every, out = cinn_many(
+    one, every, out, quick, asked = cinn_many(
+        ["extract", "pair.png"],
+        ["extract", "pair.png", "--all"],
+        ["extract", "pair.png", "--out", "message"],
         ["extract", "twice.png"],
         ["extract", "twice.png", "--all"],
-        ["extract", "twice.png", "--out", "message"],
         cwd=folder,
     )
-    assert list(one[:2]) == [0, "second\n"]
-    assert re.fullmatch(r"cinn: warning: twice\.png [^\n]+ cinn[^\n]+ --all [^\n]+\n", one[2]), one[2]
-    assert (every[0], every[1], every[2]) == (0, "promise: second\ncinn: first\n", "")
-    assert out[0] == 0 and "warning" in out[2] and (folder / "message").read_bytes() == b"second"
+    assert list(one[:2]) == [0, "first\n"]
+    assert re.fullmatch(r"cinn: warning: pair\.png [^\n]+ promise[^\n]+ --all [^\n]+\n", one[2]), one[2]
+    assert (every[0], every[1], every[2]) == (0, "sturdy: first\npromise: second\n", "")
+    assert out[0] == 0 and "warning" in out[2] and (folder / "message").read_bytes() == b"first"
+    assert (quick[0], quick[1], quick[2]) == (0, "second\n", "")
+    assert (asked[0], asked[1], asked[2]) == (0, "promise: second\ncinn: first\n", "")
 
 
 def test_a_network_is_chosen_by_name(folder):
