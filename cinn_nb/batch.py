@@ -120,6 +120,23 @@ def done_before(out: Path, source: Path, payload: bytes, how: How = How()) -> di
     return row if there and _sha256(out / row["out"]) == row.get("sha256") else None
 
 # %% ../nbs/12d_batch.ipynb #9824b8d5
+def _embedded(folder: Path, out: Path, source: Path, payload: bytes, how: How) -> dict[str, Any]:
+    "The facts of a file that is marked now, or its refusal."
+    from cinn_nb.cli import _check_out
+
+    goal = out / goal_of(folder, source)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    _check_out(goal, how.force, [folder / source])
+    stage = _row_file(out, source).with_suffix(goal.suffix)
+    with _payload_file(payload) as file:
+        asked = ["embed", str(folder / source), str(stage), "--file", file, "--json", "--force"]
+        status, said, error = _said([*asked, *how.words, *how.look], how.key)
+    if status:
+        return dict(status=status, out="", refusal=error.replace(str(stage), str(goal)))
+    os.replace(stage, goal)
+    return json.loads(said)
+
+
 def _marked(folder: Path, out: Path, source: Path, payload: bytes, how: How) -> dict[str, Any]:
     "What is to be written into a row: of a file that is marked now, or is there and says the payload."
     goal, task = goal_of(folder, source), _task(payload, how)
@@ -127,18 +144,20 @@ def _marked(folder: Path, out: Path, source: Path, payload: bytes, how: How) -> 
     read = ["extract", str(out / goal), "--hex", *how.look]
     if ours and not how.force and (out / goal).exists() and _said(read, how.key)[:2] == (0, payload.hex()):
         facts = dict(said="was there, and says the payload")
-    else:
-        (out / goal).parent.mkdir(parents=True, exist_ok=True)
-        with _payload_file(payload) as file:
-            asked = ["embed", str(folder / source), str(out / goal), "--file", file, "--json", *how.words]
-            status, said, error = _said([*asked, *how.look, *["--force"] * how.force], how.key)
-        if status:
-            return dict(status=status, out="", refusal=error)
-        facts = json.loads(said)
+    elif (facts := _embedded(folder, out, source, payload, how)).get("refusal"):
+        return facts
     kept = {name: facts[name] for name in (*FACTS, "said") if name in facts}
     return kept | dict(status=0, out=goal.as_posix(), sha256=_sha256(out / goal))
 
 # %% ../nbs/12d_batch.ipynb #5654f7bf
+def _sweep(out: Path, source: Path) -> None:
+    "Make the folder of the rows, and remove what a kill has left there of this file."
+    row = _row_file(out, source)
+    row.parent.mkdir(parents=True, exist_ok=True)
+    for left in row.parent.glob(f".{row.stem}.*"):
+        left.unlink(missing_ok=True)
+
+
 def mark_one(
     folder: Path, out: Path, source: Path, payload: bytes, how: How = How()
 ) -> dict[str, Any]:  # fmt: skip
@@ -150,12 +169,12 @@ def mark_one(
     start = time.monotonic()
     row = dict.fromkeys(COLUMNS) | dict(file=source.as_posix(), payload=payload.hex())
     try:
+        _sweep(out, source)
         row |= _marked(folder, out, source, payload, how)
-    except OSError as error:  # a folder that cannot be made, a file that has gone
+    except (OSError, ValueError) as error:  # a folder that cannot be made, a file that is there or has gone
         row |= dict(status=2, out="", refusal=str(error))
     row |= dict(seconds=round(time.monotonic() - start, 2), task=_task(payload, how))
     if not row["status"]:
-        _row_file(out, source).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(_row_file(out, source)) as aside:
             aside.write_text(json.dumps(row), encoding="utf-8")
     return row

@@ -54,7 +54,9 @@ def faults(folder: Path, out: Path, report: list[dict[str, str]]) -> list[str]:
         said = [one.payload for one in readings(read_image(out / name))]
         if said != [b"7"]:
             found.append(f"{name} says {said}")
-    left = [p.name for p in out.rglob("*") if p.is_file() and p.suffix not in (".png", ".csv", ".json")]
+    rows = [p for p in (out / ".cinn-batch").glob("*.json") if not p.name.startswith(".")]
+    known = {*(out / name for name in names), out / "report.csv", *rows}
+    left = sorted(p.name for p in out.rglob("*") if p.is_file() and p not in known)
     return found + [f"left behind: {left}"] * bool(left)
 
 
