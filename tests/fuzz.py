@@ -316,6 +316,8 @@ def run(
             answer = 1, [f"seed {job[0]}: a command ended its process, or took more than {CLOCK} s"]
         calls += answer[0]
         found += answer[1]
+        if workers:
+            print(f"{calls} calls, {len(found)} faults", file=sys.stderr, flush=True)
         for line in answer[1]:
             print(line, flush=True)
     return calls, found
