@@ -312,7 +312,7 @@ def _read_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], wor
         read=read,
     )
 
-
+# %% ../nbs/12d_batch.ipynb #059485f0
 def _mark_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], workers: int) -> None:
     given = payloads_of(files, args.text, args.file, args.list)
     check_goals(folder, list(given))

@@ -1,9 +1,10 @@
 """Damaged files for every command: `python tests/fuzz.py --files 10000`; tests/test_fuzz.py runs a few.
 
-Whatever a file holds, a command ends within 10 s of one core (`embed`, which searches, within 60 s) with status
-0, 1 or 2. It says at most one line on standard error, and exactly one where it fails. It raises nothing, writes
-nothing when it fails, and reads no payload that nobody has written. What `embed` has written says what it was given. `batch` does all that for
-a folder of damaged files, and its report says of each what became of it.
+Whatever a file holds, a command ends within 10 s of one core (`embed`, which searches, within 60 s) with
+status 0, 1 or 2. It says at most one line on standard error, and exactly one where it fails. It raises
+nothing, writes nothing when it fails, and reads no payload that nobody has written. What `embed` has written
+says what it was given. `batch` does all that for a folder of damaged files, and its report says of each what
+became of it.
 
 A fault names its seed: `--files 1000 --seed N` begins with that batch.
 """
