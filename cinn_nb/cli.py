@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 import numpy as np
 from . import __version__
-from .keys import OVERHEAD, add_key_options, key_from, open_readings, seal
+from .keys import OVERHEAD, Key, add_key_options, key_from, open_readings, seal
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
 from .reader import all_promises
 from cinn_nb.watermark import (
@@ -34,9 +34,6 @@ from cinn_nb.watermark import (
 )
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
-_LOSSLESS, _JPEG, _DICOM = (".png", ".tif", ".tiff"), (".jpg", ".jpeg"), (".dcm",)
-
-
 def _check_in(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give a file")
@@ -44,10 +41,11 @@ def _check_in(path: Path) -> None:
         raise ValueError(f"there is no file {path}")
 
 
-def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+_LOSES, _SCAN = "; other formats lose or may lose part of the mark", ", as IN is a DICOM file"
+
+
+def _check_suffix(path: Path, suffixes: tuple[str, ...], why: str = "") -> None:
     if path.suffix.lower() not in suffixes:
-        why = "; other formats lose or may lose part of the mark" if suffixes == _LOSSLESS else ""
-        why = ", as IN is a DICOM file" if suffixes == _DICOM else why
         raise ValueError(f"{path} must end in {', '.join(suffixes)}{why}")
 
 
@@ -64,17 +62,11 @@ def _check_out(path: Path, force: bool, sources: list[Path]) -> None:
         raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
 # %% ../nbs/12b_cli.ipynb #17271299
-def _is_dicom(path: Path) -> bool:
-    "By its name or, as many DICOM files have none to speak of, by four letters after 128 bytes."
-    if path.suffix.lower() in _DICOM:
-        return True
-    with open(path, "rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
 def _seen(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     "What a reader looks at, in words ('' for a picture), and its pixels: uint8, or int32 for stored values."
-    if not _is_dicom(args.IN):
+    from cinn_nb.images import is_dicom
+
+    if not is_dicom(args.IN):
         if args.window is not None or args.frame is not None:
             raise ValueError(f"--window and --frame are for DICOM files; {args.IN} is none")
         yield "", _read_gray(args.IN)
@@ -136,18 +128,25 @@ def _how(args: argparse.Namespace) -> dict:
     return how | {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
 
 
-def _proved(args: argparse.Namespace, stego: np.ndarray, cover: np.ndarray, payload: bytes) -> str:
-    "What is to be said of a stego image: its PSNR or, for a promise, its certificate. `EmbedError` if none."
+def _loud(cover: np.ndarray, stego: np.ndarray) -> dict:
+    "PSNR in dB, and the peak it is for: 255, or 4095 for 12-bit samples."
     from cinn_nb.dct import psnr
 
+    peak = 255 if cover.dtype == np.uint8 else 4095
+    return {"psnr": round(float(psnr(cover, stego, peak=peak)), 2), "peak": peak}
+
+
+def _proved(args: argparse.Namespace, stego: np.ndarray, cover: np.ndarray, payload: bytes) -> dict:
+    "PSNR and, for a promise, certificate of a stego image, and both in words. `EmbedError` if it is none."
+    facts = _loud(cover, stego)
     if not args.survive:
-        return f", PSNR {psnr(cover, stego):.1f} dB"
+        return facts | {"certificate": None, "said": f", PSNR {facts['psnr']:.1f} dB"}
     proof = _named(args.IN, certify, stego, cover)
     _named(args.IN, _check_proof, proof, payload, args.survive, args.channels or CHANNELS[0])
-    return f"; certificate: {proof}"
+    return facts | {"certificate": str(proof), "said": f"; certificate: {proof}"}
 
-
-def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
+# %% ../nbs/12b_cli.ipynb #fa46cc7f
+def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
     "Mark a PNG, TIFF or JPEG; what is to be said of it, and how many bytes there was room for."
     from cinn_nb.files import read_picture
     from cinn_nb.images import write_image
@@ -155,10 +154,10 @@ def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
     next(_seen(args))  # refuses what is no picture
     picture = read_picture(args.IN)
     stego = _named(args.IN, embed, picture.luma, **_how(args), between=picture.between)
-    said = _proved(args, stego, picture.luma, payload)
+    facts = _proved(args, stego, picture.luma, payload)
     write_image(args.OUT, picture.marked(stego))
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
-    return said, capacity(*stego.shape, **where)
+    return facts, capacity(*stego.shape, **where)
 
 # %% ../nbs/12b_cli.ipynb #36cb4576
 def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> np.ndarray:
@@ -167,10 +166,10 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
 
     look, *others = looks(scan, frame, args.window)
     others += [one for one in looks(scan, frame) if one != look] if args.window else []
-    for other in others:
+    for other in others if look.deep else [look, *others]:
         if found := _all_read(other.pixels(scan), False):
             told = f"a message of {len(found[0].payload)} bytes ({other})"
-            raise EmbedError(f"{args.IN}: the file already carries {told}; use an unmarked file")
+            raise EmbedError(f"{args.IN}: the file already carries {told}; use the unmarked original")
     if look.deep:
         return _named(args.IN, mark_stored, scan, frame, payload, args.survive or 50)
     before = shown(scan, frame, look.view)
@@ -182,8 +181,8 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
     return put_levels(scan, frame, look.view, stego)
 
 # %% ../nbs/12b_cli.ipynb #8a22192b
-def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: bytes) -> str:
-    "What is to be said of a frame of the file that was read back; `EmbedError` if the message is not in it."
+def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: bytes) -> dict:
+    "As `_proved`, of a frame of the file that was read back; `EmbedError` if the message is not in it."
     from cinn_nb.files import looks
 
     look = looks(scan, frame, args.window)[0]
@@ -192,10 +191,12 @@ def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: byte
     if not found or found[0].payload != payload:
         raise EmbedError(f"{args.IN}: the message is not read from the file as written ({look})")
     if not look.deep:
-        return f"{look}{_proved(args, stego, cover, payload)}"
+        facts = _proved(args, stego, cover, payload)
+        return facts | {"said": f"{look}{facts['said']}"}
     change = np.abs(stego - cover)
     promised = f"read after 12-bit JPEG of quality {args.survive or 50} to 100"
-    return f"{look}: {promised}; {(change > 0).mean():.1%} of the values changed, at most by {change.max()}"
+    moved = f"{(change > 0).mean():.1%} of the values changed, at most by {change.max()}"
+    return _loud(cover, stego) | {"certificate": promised, "said": f"{look}: {promised}; {moved}"}
 
 # %% ../nbs/12b_cli.ipynb #d390cc84
 _SHOWN_ONLY = ("strength", "model", "anywhere", "channels")  # what says how a mark of 8 bits is written
@@ -205,18 +206,20 @@ def _check_deep(args: argparse.Namespace) -> None:
     "`ValueError` for what a mark in stored values has not."
     given = [f"--{name}" for name in _SHOWN_ONLY if getattr(args, name) not in (None, False, 1.0)]
     if given:
-        raise ValueError(f"{', '.join(given)}: a mark in stored values has no such choice; name a --window")
+        hint = "leave it out, or name a --window to mark what that shows"
+        raise ValueError(f"{', '.join(given)}: a mark in stored values has no such choice; {hint}")
 
-
-def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
+# %% ../nbs/12b_cli.ipynb #8bedf3e0
+def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
     "Mark a DICOM file; what is to be said of it, and how many bytes there was room for."
-    from cinn_nb.files import looks, open_scan, write_scan
+    from cinn_nb.files import change_of, looks, open_scan, write_scan
     from cinn_nb.twelve_bit import deep_capacity
 
     if args.replace:
-        raise ValueError("--replace is for pictures; of a DICOM file, mark the unmarked original")
+        hint = "leave it out, and give the unmarked original of this DICOM file"
+        raise ValueError(f"--replace erases a message from a picture only; {hint}")
     scan = open_scan(args.IN)
-    frames, said = scan.frames(args.frame), []
+    frames, facts = scan.frames(args.frame), []
     first = looks(scan, frames[0], args.window)[0]
     if first.deep:
         _check_deep(args)
@@ -225,32 +228,44 @@ def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[str, int]:
         stored[frame] = _mark_frame(args, scan, frame, payload)
 
     def check(back) -> None:
-        said.extend(_check_frame(args, scan, back, frame, payload) for frame in frames)
+        facts.extend(_check_frame(args, scan, back, frame, payload) for frame in frames)
 
     what = f"cinn {__version__}: a message of {len(payload)} bytes in {len(frames)} frame(s), {first}"
     write_scan(args.OUT, scan, stored, f"{what}; no lossy compression was applied", check)
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
     size = stored.shape[1:]
-    return "; " + "; ".join(said), deep_capacity(*size) if first.deep else capacity(*size, **where)
+    room = deep_capacity(*size) if first.deep else capacity(*size, **where)
+    return _together(facts) | vars(change_of(scan, stored, frames)), room
+
+# %% ../nbs/12b_cli.ipynb #a2535b8c
+def _together(frames: list[dict]) -> dict:
+    "The facts of all frames as one: the lowest PSNR, and what is said of each."
+    said = {name: [one[name] for one in frames if one[name]] for name in ("certificate", "said")}
+    certificate = "; ".join(dict.fromkeys(said["certificate"])) or None
+    worst = min(frames, key=lambda one: one["psnr"])
+    return worst | {"certificate": certificate, "said": "; " + "; ".join(said["said"])}
 
 # %% ../nbs/12b_cli.ipynb #200c3814
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: check the paths, read, embed, certify, write, report."
+    from cinn_nb.images import DICOM, LOSSLESS, is_dicom
+
     _check_in(args.IN)
     if args.file:
         _check_in(args.file)
-    dicom = _is_dicom(args.IN)
-    _check_suffix(args.OUT, _DICOM if dicom else _LOSSLESS)
+    dicom = is_dicom(args.IN)
+    _check_suffix(args.OUT, *((DICOM, _SCAN) if dicom else (LOSSLESS, _LOSES)))
     _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
     if args.model and (args.survive or args.anywhere):
         raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
-    args.plain, args.key = payload, key_from(args, twice=True)
+    args.plain, args.key = payload, args.given or key_from(args, twice=True)
     sent = seal(payload, args.key) if args.key else payload
-    said, room = (_embed_dicom if dicom else _embed_picture)(args, sent)
+    facts, room = (_embed_dicom if dicom else _embed_picture)(args, sent)
     room -= OVERHEAD if args.key else 0
+    said = facts.pop("said")
     text = f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}"
-    _say(args, text, out=str(args.OUT), bytes=len(payload), room=room, said=said.lstrip(",; "))
+    _say(args, text, out=str(args.OUT), bytes=len(payload), room=room, said=said.lstrip(",; "), **facts)
 
 # %% ../nbs/12b_cli.ipynb #fcb26884
 def _escaped(c: str) -> str:
@@ -270,17 +285,36 @@ def _printable(payload: bytes) -> str:
     return "".join(map(_escaped, text))
 
 # %% ../nbs/12b_cli.ipynb #0a57721f
-def _all_read(image: np.ndarray, every: bool = True) -> list[Reading]:
-    "What `read` says, and if `every`, what else says something different; empty if nothing is read."
+def _all_read(image: np.ndarray, every: bool = True, why: list | None = None) -> list[Reading]:
+    """What `read` says, and if `every`, what else says something different; empty if nothing is read.
+
+    `why`: a list that takes the reason for that, if there is one to be told."""
     if image.dtype != np.uint8:
         from cinn_nb.twelve_bit import read_stored
 
         return [one for one in [read_stored(image)] if one]
     try:
         found = [read(image)]
-    except NoWatermarkError:
+    except NoWatermarkError as error:
+        if why is not None:
+            why.append(error)
         return []
     return found + [one for one in readings(image) if one.payload != found[0].payload] if every else found
+
+# %% ../nbs/12b_cli.ipynb #585cac0c
+def _run_extract(args: argparse.Namespace) -> None:
+    "cinn extract: read, then print the payload or write it to a file."
+    _check_in(args.IN)
+    if args.out:
+        _check_out(args.out, args.force, [args.IN])
+    found, why = [], []  # words of the look, reading
+    for words, image in _seen(args):
+        found += [(words, one) for one in _all_read(image, why=why)]
+        if found and not args.all:
+            break
+    if not found:
+        _nothing(args, why)
+    _show(args, _opened(args, found, args.given or key_from(args)))
 
 # %% ../nbs/12b_cli.ipynb #5a1dc0de
 def _said(image: np.ndarray, every: bool) -> list[Reading]:
@@ -328,14 +362,16 @@ def _opened(args: argparse.Namespace, found: list[tuple[str, Reading]], key) -> 
     return opened
 
 # %% ../nbs/12b_cli.ipynb #1d225802
-def _nothing(args: argparse.Namespace, image: np.ndarray) -> None:
+def _nothing(args: argparse.Namespace, why: list[NoWatermarkError]) -> None:
     "Say that nothing is read, and of a picture why."
-    if not _is_dicom(args.IN):
-        _named(args.IN, read, image)
+    from cinn_nb.images import is_dicom
+
+    if why and not is_dicom(args.IN):
+        raise NoWatermarkError(f"{args.IN}: {why[-1]}")
     looked = args.window or "stored values, the header's windows and the window of all values"
     raise NoWatermarkError(f"{args.IN}: no watermark can be read (looked at: {looked})")
 
-
+# %% ../nbs/12b_cli.ipynb #bde03960
 def _show(args: argparse.Namespace, found: list[tuple[str, Reading]]) -> None:
     "Print what was read, or write it to a file, and warn if there is more."
     first, others = found[0][1], [one for _, one in found if one.payload != found[0][1].payload]
@@ -374,18 +410,6 @@ def _write_payload(path: Path, payload: bytes) -> None:
     with atomic_path(path) as tmp:
         tmp.write_bytes(payload)
 
-# %% ../nbs/12b_cli.ipynb #d3a1c0b8
-def _shown(payload: bytes, as_hex: bool) -> str:
-    return payload.hex() if as_hex else _printable(payload)
-
-
-def _write_payload(path: Path, payload: bytes) -> None:
-    from cinn_nb.core import atomic_path
-
-    with atomic_path(path) as tmp:
-        tmp.write_bytes(payload)
-    print(f"{path}: {len(payload)} bytes")
-
 # %% ../nbs/12b_cli.ipynb #93ebb679
 def _attack_dicom(args: argparse.Namespace) -> str:
     "A DICOM file whose frames went through JPEG: 12 bits for stored values, 8 where no more are stored."
@@ -416,11 +440,13 @@ def _all_channels(args: argparse.Namespace, dicom: bool) -> np.ndarray:
 
 def _run_attack(args: argparse.Namespace) -> None:
     "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
+    from cinn_nb.images import DICOM, JPEGS, LOSSLESS, is_dicom
+
     _check_in(args.IN)
-    dicom = _is_dicom(args.IN)
-    _check_suffix(args.OUT, _JPEG + _LOSSLESS + _DICOM * dicom)
+    dicom = is_dicom(args.IN)
+    _check_suffix(args.OUT, JPEGS + LOSSLESS + DICOM * dicom)
     _check_out(args.OUT, args.force, [args.IN])
-    if args.OUT.suffix.lower() in _DICOM:
+    if args.OUT.suffix.lower() in DICOM:
         said = _attack_dicom(args)
     else:
         said = _attack_picture(args, _all_channels(args, dicom))
@@ -432,11 +458,11 @@ def _attack_picture(args: argparse.Namespace, image: np.ndarray) -> str:
     from io import BytesIO
     from PIL import Image
     from cinn_nb.core import atomic_path
-    from cinn_nb.images import write_image
+    from cinn_nb.images import JPEGS, write_image
 
     file = BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=args.quality)  # colour in 4:2:0, as Pillow does
-    if args.OUT.suffix.lower() in _JPEG:
+    if args.OUT.suffix.lower() in JPEGS:
         with atomic_path(args.OUT) as tmp:
             tmp.write_bytes(file.getvalue())
     else:
@@ -472,20 +498,21 @@ def _run_capacity(args: argparse.Namespace) -> None:
 def _run_certify(args: argparse.Namespace) -> None:
     "cinn certify: how far down the message survives, by family of channels."
     _check_in(args.IN)
-    seen = ((words, image, found[0]) for words, image in _seen(args) if (found := _all_read(image, False)))
-    words, image, found = next(seen, (None, None, None))
+    why = []
+    seen = ((words, image, _all_read(image, False, why)) for words, image in _seen(args))
+    words, image, found = next((one for one in seen if one[2]), (None, None, None))
     if found is None:
-        _nothing(args, next(image for _, image in _seen(args)))
+        _nothing(args, why)
     if image.dtype == np.uint8:
         said = str(_named(args.IN, certify, image))
     else:
         from cinn_nb.files import lowest_stored
 
-        lowest = lowest_stored(image, found.payload)
+        lowest = lowest_stored(image, found[0].payload)
         said = (
             f"12-bit JPEG: read back at every quality {lowest}..100" if lowest else "no 12-bit JPEG is read"
         )
-    _say(args, f"{args.IN}: {words}{': ' * bool(words)}{said}", look=words, mark=found.mark, said=said)
+    _say(args, f"{args.IN}: {words}{': ' * bool(words)}{said}", look=words, mark=found[0].mark, said=said)
 
 # %% ../nbs/12b_cli.ipynb #0cfa486a
 class _Parser(argparse.ArgumentParser):
@@ -583,16 +610,36 @@ def _add_extract(commands) -> None:
     add.add_argument("--hex", action="store_true", help="print as hexadecimal digits")
     add_key_options(add)
 
+# %% ../nbs/12b_cli.ipynb #2361f24c
+_LOOK, _HOW = ("window", "frame"), ("survive", "channels", "model", "strength", "anywhere", "replace")
+
+
+def _options(args: argparse.Namespace, names: tuple[str, ...]) -> list[str]:
+    "Options of `embed` as words again: those that were given, each in one form."
+    words = []
+    for name in names:
+        value = getattr(args, name)
+        if isinstance(value, tuple):
+            value = ",".join(map(repr, value))
+        if value is True:
+            words.append(f"--{name}")
+        elif not (value is None or value is False or (name == "strength" and value == 1)):
+            words.append(f"--{name}={value}")
+    return words
+
 
 def _run_batch(args: argparse.Namespace) -> None:
     "cinn batch: a folder into another; what `embed` knows and `batch` does not is handed on to it."
     if not args.extract and args.text is None and not args.file and not args.list:
         raise ValueError("say what to embed: --text, --file or --list; or --extract to read")
-    _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])  # checks the words
-    args.words += ["--force"] * args.force
+    told = _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])
+    args.look, args.how, args.json = _options(told, _LOOK), _options(told, _HOW), told.json
+    if args.extract and args.how:
+        raise ValueError(f"{', '.join(args.how)}: says how to embed; with --extract, leave it out")
+    args.key = key_from(told, twice=not args.extract)  # once for all files
     import_module("cinn_nb.batch").run_batch(args)  # that chapter comes later
 
-
+# %% ../nbs/12b_cli.ipynb #169456bb
 def _add_batch(commands) -> None:
     help = "mark, or read, every image and scan below a folder; takes the options of embed, too"
     add = commands.add_parser("batch", help=help, description=help, allow_abbrev=False)
@@ -654,11 +701,13 @@ def _calm():
         os.close(real)
 
 # %% ../nbs/12b_cli.ipynb #d928063d
-def main(argv: list[str] | None = None) -> int:
-    "The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line)."
+def main(argv: list[str] | None = None, key: Key | None = None) -> int:
+    """The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line).
+
+    `key`: one that the caller has already, in place of the options that name one."""
     try:
         args, words = _parser().parse_known_args(argv)
-        args.words = words
+        args.words, args.given = words, key
         if words and args.run is not _run_batch:
             _parser().parse_args(argv)  # says which words it does not know
         with _calm():

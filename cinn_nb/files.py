@@ -4,7 +4,8 @@
 
 # %% ../nbs/11h_files.ipynb #b0ed7de7
 from __future__ import annotations
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 from .core import atomic_path
-from .images import _frames, _header, _mirror, _stored_range, open_dicom, padding_of
-from .images import read_image, stored_values, to_gray, window
+from .images import _frames, _header, _mirror, _numbers, _stored_range, open_dicom
+from .images import padding_of, read_image, stored_values, to_gray, window
 from .mark import EmbedError
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['Window', 'TOP', 'GUARD', 'Scan', 'open_scan', 'full_window', 'level_table', 'Shown', 'shown', 'put_levels', 'Samples',
-           'samples_of', 'mark_stored', 'derived', 'write_scan', 'Look', 'looks', 'lowest_stored', 'saved', 'Picture',
-           'read_picture', 'read_luma']
+           'samples_of', 'mark_stored', 'derived', 'write_scan', 'Change', 'change_of', 'Look', 'looks',
+           'lowest_stored', 'saved', 'Picture', 'read_picture', 'read_luma']
 
 # %% ../nbs/11h_files.ipynb #52ea65c2
 _DECODERS = {  # what decodes a compressed transfer syntax that pydicom alone, or with Pillow, does not
@@ -108,15 +109,31 @@ class Scan:
             raise ValueError(f"frame is {only}; {self.source} has frames 0..{count - 1}")
         return list(range(count)) if only is None else [only]
 
+# %% ../nbs/11h_files.ipynb #1490533a
+@contextmanager
+def _one_line(source: object, what: str) -> Iterator[None]:
+    "Makes a `ValueError` with the file's name of whatever pydicom raises."
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        if str(source) in str(error):
+            raise
+        raise ValueError(f"{source} {what}: {str(error) or type(error).__name__}") from error
+
 
 def open_scan(source: str | Path) -> Scan:
     "Parse and decode a gray DICOM file. `FileNotFoundError`, or `ValueError` that says what is wrong."
-    data = open_dicom(source)
-    if why := _refused(data):
-        raise ValueError(f"{source} cannot be marked: {why}")
-    stored = _decoded(data, Path(source)).astype(np.int32)
-    shape = -1, int(data.Rows), int(data.Columns)
-    return Scan(Path(source), data, stored.reshape(shape))
+    with _one_line(source, "cannot be read as DICOM"):
+        data = open_dicom(source)
+        if why := _refused(data):
+            raise ValueError(f"{source} cannot be marked: {why}")
+        stored = _decoded(data, Path(source)).astype(np.int32)
+        shape = -1, int(data.Rows), int(data.Columns)
+        scan = Scan(Path(source), data, stored.reshape(shape))
+        _ = scan.padding, [scan.windows(frame) for frame in scan.frames()]  # asks for the values
+    return scan
 
 # %% ../nbs/11h_files.ipynb #10c76358
 Window = tuple[float, float]  # centre and width, in physical units (HU for CT)
@@ -329,13 +346,43 @@ def write_scan(
     file does not hold what was meant. Other arguments as in `derived`."""
     from pydicom import dcmwrite
 
-    data = derived(scan, stored, said, lossy)
     with atomic_path(path) as tmp:
-        dcmwrite(tmp, data, implicit_vr=False, little_endian=True, enforce_file_format=True)
-        back = open_scan(tmp)
-        if wrong := _differs(scan, back, stored):
-            raise EmbedError(f"{path} is not written: {wrong}")
+        with _one_line(path, "is not written"):
+            data = derived(scan, stored, said, lossy)
+            dcmwrite(tmp, data, implicit_vr=False, little_endian=True, enforce_file_format=True)
+            back = open_scan(tmp)
+            if wrong := _differs(scan, back, stored):
+                raise EmbedError(f"{path} is not written: {wrong}")
         check(back)
+
+# %% ../nbs/11h_files.ipynb #33a1dfa9
+@dataclass(frozen=True)
+class Change:
+    """How far stored values moved: the share that did (0..1), the largest move, and the standard deviation.
+
+    In stored units, and in HU; None where the values are no HU."""
+
+    share: float
+    largest: int
+    deviation: float
+    largest_hu: float | None
+    deviation_hu: float | None
+
+
+def _slope(data: pydicom.Dataset, frame: int) -> float | None:
+    "HU for one stored unit; None unless a CT, or another file that says HU, has a slope."
+    kind = str(data.get("RescaleType") or ("HU" if data.get("Modality") == "CT" else ""))
+    slope = _numbers(data, "RescaleSlope", frame)
+    return abs(slope[0]) if slope and kind == "HU" else None
+
+
+def change_of(scan: Scan, stored: np.ndarray, frames: Sequence[int]) -> Change:
+    "How far the values of some frames are from `stored`, (frames of the scan, H, W)."
+    moves = (stored.astype(np.int64) - scan.stored)[list(frames)]
+    slopes = [_slope(scan.data, frame) for frame in frames]
+    hu = None if None in slopes else moves * np.reshape(slopes, (-1, 1, 1))
+    in_hu = (None, None) if hu is None else (float(np.abs(hu).max()), round(float(hu.std()), 3))
+    return Change(float((moves != 0).mean()), int(np.abs(moves).max()), round(float(moves.std()), 3), *in_hu)
 
 # %% ../nbs/11h_files.ipynb #eed5d766
 @dataclass(frozen=True)

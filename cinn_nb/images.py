@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pydicom  # half of the time that a picture takes to read; only DICOM files need it
 
 # %% auto #0
-__all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'DicomInfo', 'open_dicom', 'stored_values', 'read_dicom', 'window', 'saturation',
-           'saturation_group', 'put_back', 'padding_of', 'write_dicom', 'read_dicom_rgb', 'to_gray', 'read_image',
-           'write_image', 'read_nifti', 'write_nifti']
+__all__ = ['SATURATION_GROUPS', 'LOSSLESS', 'JPEGS', 'PICTURES', 'DICOM', 'DicomInfo', 'open_dicom', 'stored_values',
+           'read_dicom', 'window', 'saturation', 'saturation_group', 'put_back', 'padding_of', 'write_dicom',
+           'read_dicom_rgb', 'to_gray', 'read_image', 'is_dicom', 'write_image', 'read_nifti', 'write_nifti']
 
 # %% ../nbs/01_images.ipynb #94dd5520
 @dataclass(frozen=True)
@@ -356,6 +356,17 @@ def read_image(path: str | Path) -> np.ndarray:
 
 # %% ../nbs/01_images.ipynb #41a1bbea
 LOSSLESS = (".png", ".tif", ".tiff")
+JPEGS = (".jpg", ".jpeg")
+PICTURES = (*LOSSLESS, *JPEGS, ".bmp", ".webp")  # what `read_image` reads
+DICOM = (".dcm",)
+
+
+def is_dicom(path: str | Path) -> bool:
+    "Whether a file is DICOM: by its name, or by the letters DICM after 128 bytes (DICOM PS3.10, 7.1)."
+    if Path(path).suffix.lower() in DICOM:
+        return True
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
 
 
 def write_image(path: str | Path, array: np.ndarray) -> None:

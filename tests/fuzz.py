@@ -1,12 +1,18 @@
 """Damaged files for every command: `python tests/fuzz.py --files 10000`; tests/test_fuzz.py runs a few.
 
-Whatever a file holds, a command ends within 10 s of one core with status 0, 1 or 2. It says at most one line
-on standard error, and exactly one where it fails. It raises nothing, writes nothing when it fails, and reads
-no payload that nobody has written.
+Whatever a file holds, a command ends within 10 s of one core (`embed`, which searches, within 60 s) with
+status 0, 1 or 2. It says at most one line on standard error, and exactly one where it fails. It raises
+nothing, writes nothing when it fails, and reads no payload that nobody has written. What `embed` has written
+says what it was given. `batch` does all that for a folder of damaged files, and its report says of each what
+became of it.
+
+A fault names its seed: `--files 1000 --seed N` begins with that batch.
 """
 
 import argparse
 import contextlib
+import csv
+import faulthandler
 import io
 import json
 import random
@@ -14,21 +20,25 @@ import signal
 import sys
 import tempfile
 import traceback
-from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from PIL import Image
 
 PAYLOAD = b"7"  # all that 128x128 pixels have room for
 SIDE = 128
-LIMIT = 10  # seconds of processor time
-COMMANDS = {  # words after the command and its input; {out} is a name for a file to write
+LIMIT, SEARCH = 10, 60  # seconds of processor time; for `embed`
+CLOCK = 300  # seconds on the clock, after which a process that hangs in a decoder is ended
+NEW = b"8"  # what is embedded
+COMMANDS = {  # words after the command and its input; {out} is a name to write to, {kind} what IN is
     "extract": "",
     "capacity": "",
     "certify": "",
-    "attack": "{out}.jpg --quality 80",
-    "embed": "{out}.png --text new",
+    "attack": "{out}{kind} --quality 80",
+    "embed": "{out}{kind} --text 8 --json",
 }
 
 
@@ -66,6 +76,8 @@ def pictures() -> dict[str, tuple[bytes, bool]]:
         "deflate.tif": (_saved(marked, "TIFF", compression="tiff_adobe_deflate"), True),
         "deep.tif": (_saved(deep, "TIFF"), False),
         "pages.tif": (_saved(plain, "TIFF", save_all=True, append_images=[marked]), False),
+        "marked.bmp": (_saved(marked, "BMP"), True),
+        "marked.webp": (_saved(marked, "WEBP", lossless=True), True),
     }
     return found
 
@@ -76,21 +88,45 @@ def _turned() -> bytes:
     return exif.tobytes()
 
 
-def scans() -> dict[str, tuple[bytes, bool]]:
-    "Whole DICOM files: those of pydicom that are small, and one of ours."
-    from pydicom.data import get_testdata_files
+SHIPPED = ("CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm",
+           "MR_small_jp2klossless.dcm", "image_dfl.dcm", "rtdose_1frame.dcm", "test-SR.dcm")  # fmt: skip
 
-    names = (
-        "CT_small.dcm",
-        "MR_small.dcm",
-        "JPEG-LL.dcm",
-        "emri_small.dcm",
-        "OBXXXX1A.dcm",
-        "examples_palette.dcm",
-    )
-    paths = {Path(path).name: Path(path) for path in get_testdata_files("*.dcm")}
-    few = [paths[name] for name in names if name in paths]
-    return {path.name: (path.read_bytes(), False) for path in few if path.stat().st_size < 500_000}
+
+def _file(data: pydicom.Dataset) -> bytes:
+    stream = io.BytesIO()
+    data.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def scans() -> dict[str, tuple[bytes, bool]]:
+    "Whole DICOM files: those of pydicom that are small, and some of ours, with and without a message."
+    from cinn_nb.phantoms import phantom
+    from cinn_nb.twelve_bit import embed_stored
+    from cinn_nb.watermark import embed
+
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    found = {name: ((folder / name).read_bytes(), False) for name in SHIPPED if (folder / name).is_file()}
+    deep = pydicom.dcmread(folder / "CT_small.dcm")
+    found["IM0001"] = _file(deep), False  # a series often comes without a suffix
+    deep.PixelData = embed_stored(deep.pixel_array.astype(np.int32), PAYLOAD).astype("<i2").tobytes()
+    found["marked.dcm"] = _file(deep), True
+    eight = pydicom.dcmread(folder / "CT_small.dcm")
+    eight.BitsAllocated, eight.BitsStored, eight.HighBit, eight.PixelRepresentation = 8, 8, 7, 0
+    del eight.PixelPaddingValue
+    cover = phantom("chest", SIDE)
+    eight.NumberOfFrames = 2
+    eight.PixelData = cover.tobytes() + embed(cover, PAYLOAD, replace=True).tobytes()
+    found["frames.dcm"] = _file(eight), True
+    eight.NumberOfFrames = 1
+    eight.PixelData = pydicom.encaps.encapsulate([_saved(Image.fromarray(cover), "JPEG", quality=90)])
+    eight.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    found["jpeg.dcm"] = _file(eight), False
+    return found
+
+
+@lru_cache
+def whole_files(dicom: bool) -> dict[str, tuple[bytes, bool]]:
+    return pictures() | (scans() if dicom else {})
 
 
 def damaged(data: bytes, draw: random.Random) -> bytes:
@@ -131,72 +167,159 @@ def _ring(*_):
     raise TooLong
 
 
-def faults(path: Path, command: str, marked: bool) -> list[str]:
-    "What is wrong with how one command deals with one file; empty if nothing is."
+def called(words: list[str], limit: float) -> tuple[int, str, str] | str:
+    "A command in this process: its status, standard output and standard error; or how it broke the rules."
     from cinn_nb.cli import main
 
-    words = COMMANDS[command].format(out=path.parent / "new").split()
-    before, out, err = set(path.parent.iterdir()), io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), io.StringIO()
     signal.signal(signal.SIGPROF, _ring)
-    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, limit)
+    if parent_process():  # a worker: may be ended
+        faulthandler.dump_traceback_later(CLOCK, exit=True, file=sys.__stderr__)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = main([command, str(path), *words])
+            status = main(words)
     except TooLong:
-        return [f"no end after {LIMIT} s"]
+        return f"no end after {limit} s"
     except BaseException:
-        return ["raises " + traceback.format_exc(limit=-3)]
+        return "raises " + traceback.format_exc(limit=-3)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    wrong, lines = [], err.getvalue().splitlines()
+        faulthandler.cancel_dump_traceback_later()
+    return status, out.getvalue(), err.getvalue()
+
+
+def talk(status: int, err: str) -> list[str]:
+    "What is wrong with a status and what was said on standard error."
+    wrong, lines = [], err.splitlines()
     if status not in (0, 1, 2):
         wrong.append(f"status {status}")
     if len(lines) > 1 or (status and len(lines) != 1):
         wrong.append(f"{len(lines)} lines on standard error: {lines[:4]}")
+    return wrong
+
+
+def unlike(path: Path, payload: bytes) -> list[str]:
+    "What is wrong with a file that was written and should say a payload."
+    said = called(["extract", str(path)], LIMIT)
+    return [] if said[:2] == (0, payload.decode() + "\n") else [f"wrote a file that says {said!r}"]
+
+
+def faults(path: Path, command: str, marked: bool) -> list[str]:
+    "What is wrong with how one command deals with one file; empty if nothing is."
+    from cinn_nb.images import is_dicom
+
+    kind = ".dcm" if is_dicom(path) else ".jpg" if command == "attack" else ".png"
+    words = COMMANDS[command].format(out=path.parent / "new", kind=kind).split()
+    before = set(path.parent.iterdir())
+    answer = called([command, str(path), *words], SEARCH if command == "embed" else LIMIT)
     new = set(path.parent.iterdir()) - before
-    if status and new:
-        wrong.append(f"failed and left {sorted(p.name for p in new)}")
-    if command == "extract" and not status and not (marked and out.getvalue().strip() == PAYLOAD.decode()):
-        wrong.append(f"read {out.getvalue()!r}")
+    if isinstance(answer, str):
+        wrong = [answer]
+    else:
+        wrong = talk(answer[0], answer[2]) + judged(command, answer, new, marked)
     for one in new:
         one.unlink()
     return wrong
 
 
-def batch(job: tuple[int, list[tuple[str, bytes, bool]], tuple[str, ...]]) -> tuple[int, list[str]]:
-    "Commands on a few damaged copies; how many calls, and what was wrong."
-    seed, sources, commands = job
+def judged(command: str, answer: tuple[int, str, str], new: set[Path], marked: bool) -> list[str]:
+    "What is wrong with what a command has read or written."
+    status, out, _ = answer
+    names = sorted(path.name for path in new)
+    if status:
+        return [f"failed and left {names}"] * bool(new) + [f"failed and printed {out!r}"] * bool(out)
+    if len(new) != (command in ("attack", "embed")):
+        return [f"wrote {names}"]
+    if command == "extract" and not (marked and out.strip() == PAYLOAD.decode()):
+        return [f"read {out!r}"]
+    if command == "embed":
+        facts = json.loads(out)
+        loud = [f"PSNR is {facts['psnr']}"] * (not 20 < facts["psnr"] < 120)
+        return loud + unlike(*new, NEW)
+    return []
+
+
+@contextlib.contextmanager
+def one_by_one():
+    "`cinn batch` works in this process, as a new one takes seconds to load what it needs."
+    import cinn_nb.batch
+
+    before = cinn_nb.batch.side_by_side
+    cinn_nb.batch.side_by_side = lambda task, jobs, workers: ((job, task(*job)) for job in jobs)
+    try:
+        yield
+    finally:
+        cinn_nb.batch.side_by_side = before
+
+
+def batch_faults(folder: Path, out: Path) -> list[str]:
+    "What is wrong with how `cinn batch` deals with a folder of damaged files."
+    count = len(list(folder.iterdir()))
+    with one_by_one():
+        answer = called(["batch", str(folder), str(out), "--text", NEW.decode()], SEARCH + LIMIT * count)
+    if isinstance(answer, str):
+        return [answer]
+    wrong = talk(answer[0], answer[2])
+    with open(out / "report.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    done, refused = ([row for row in rows if (row["status"] == "0") == whole] for whole in (True, False))
+    wrong += [f"{row['file']}: refused without a word" for row in refused if not row["refusal"]]
+    wrong += [f"{row['file']}: {'; '.join(unlike(out / row['out'], NEW))}" for row in done
+              if unlike(out / row["out"], NEW)]  # fmt: skip
+    there = sorted(path.name for path in out.iterdir() if path.name not in ("report.csv", ".cinn-batch"))
+    if there != sorted(row["out"] for row in done):
+        wrong.append(f"wrote {there}")
+    if bool(refused) != (answer[0] == 2):
+        wrong.append(f"status {answer[0]} with {len(refused)} refusals")
+    return wrong
+
+
+def batch(seed: int, count: int, dicom: bool, folders: bool) -> tuple[int, list[str]]:
+    "Commands on a damaged copy of each of the first whole files; how many calls, and what was wrong."
     draw, calls, found = random.Random(seed), 0, []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, data, marked in sources:
-            path = Path(folder) / name
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, out = Path(temporary, "in"), Path(temporary, "out")
+        folder.mkdir()
+        sources = list(whole_files(dicom).items())[:count]
+        for name, (data, marked) in sources:
+            path = Path(temporary, name)
             path.write_bytes(damaged(data, draw))
-            for command in commands:
+            for command in COMMANDS:
                 calls += 1
                 found += [f"{name}, seed {seed}, {command}: {what}" for what in faults(path, command, marked)]
-            path.unlink()
+            path.rename(folder / name)
+        if folders:
+            calls += 1
+            found += [f"seed {seed}, batch: {what}" for what in batch_faults(folder, out)]
     return calls, found
 
 
-def jobs(files: int, seed: int = 0, dicom: bool = True, commands: tuple[str, ...] = tuple(COMMANDS)):
-    "Batches of damaged files, drawn evenly over the whole ones."
-    whole = [(name, *rest) for name, rest in (pictures() | (scans() if dicom else {})).items()]
-    for start in range(0, files, len(whole)):
-        few = whole[: files - start]
-        yield seed + start, few, commands
+def jobs(files: int, seed: int = 0, dicom: bool = True, folders: int = 4) -> list[tuple]:
+    "Batches of damaged files, drawn evenly over the whole ones; every so many go through `cinn batch`, too."
+    whole = len(whole_files(dicom))
+    starts = range(0, files, whole)
+    return [
+        (seed + at, min(whole, files - at), dicom, number % folders == 0) for number, at in enumerate(starts)
+    ]
 
 
-def run(files: int, seed: int = 0, workers: int = 1, dicom: bool = True) -> tuple[int, list[str]]:
-    "All commands on so many damaged files."
-    calls, found = 0, []
-    if workers == 1:
-        results = map(batch, jobs(files, seed, dicom))
-    else:
-        results = ProcessPoolExecutor(workers).map(batch, jobs(files, seed, dicom))
-    for done, wrong in results:
-        calls += done
-        found += wrong
-        for line in wrong:
+def run(
+    files: int, seed: int = 0, workers: int = 0, dicom: bool = True, folders: int = 4
+) -> tuple[int, list[str]]:
+    "All commands on so many damaged files, in this process or in `workers` of their own."
+    from cinn_nb.batch import side_by_side
+
+    todo, calls, found = jobs(files, seed, dicom, folders), 0, []
+    answers = side_by_side(batch, todo, workers) if workers else ((job, batch(*job)) for job in todo)
+    for job, answer in answers:
+        if isinstance(answer, Exception):
+            answer = 1, [f"seed {job[0]}: a command ended its process, or took more than {CLOCK} s"]
+        calls += answer[0]
+        found += answer[1]
+        if workers:
+            print(f"{calls} calls, {len(found)} faults", file=sys.stderr, flush=True)
+        for line in answer[1]:
             print(line, flush=True)
     return calls, found
 
@@ -206,8 +329,9 @@ if __name__ == "__main__":
     parser.add_argument("--files", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--folders", type=int, default=4, help="one batch of so many goes through cinn batch")
     parser.add_argument("--no-dicom", action="store_true")
     told = parser.parse_args()
-    calls, found = run(told.files, told.seed, told.workers, not told.no_dicom)
+    calls, found = run(told.files, told.seed, told.workers, not told.no_dicom, told.folders)
     print(json.dumps(dict(files=told.files, calls=calls, faults=len(found))))
     sys.exit(bool(found))

@@ -193,6 +193,36 @@ def test_colour_and_gray_in_disguise(folder):
     assert Image.open(folder / "gray.png").mode == "L"
 
 
+def test_facts_as_json_and_one_line_for_a_message_that_goes_to_a_file(folder):
+    plain, sure, one, both = cinn_many(
+        ["embed", "scan.png", "a.png", "--text", "A", "--json"],
+        ["embed", "scan.png", "b.png", "--text", "A", "--survive", "70", "--channels", "turbo", "--json"],
+        ["extract", "a.png", "--out", "message"],
+        ["extract", "a.png", "--out", "message", "--force", "--json"],
+        cwd=folder,
+    )
+    assert (plain[0], sure[0], *one) == (0, 0, 0, "message: 1 bytes\n", "")
+    cover, stego = (np.asarray(Image.open(folder / name), float) for name in ("scan.png", "a.png"))
+    facts = json.loads(plain[1])
+    assert abs(facts["psnr"] - 10 * np.log10(255**2 / np.mean((cover - stego) ** 2))) < 0.01
+    assert (facts["peak"], facts["certificate"], facts["bytes"]) == (255, None, 1)
+    assert "turbo: read back" in json.loads(sure[1])["certificate"]
+    assert json.loads(both[1])["messages"][0]["hex"] == "41"
+
+
+def test_an_unmarked_picture_is_read_once(folder, monkeypatch, capsys):
+    import cinn_nb.cli as cli
+
+    calls, plain = [], cli.read
+    monkeypatch.setattr(cli, "read", lambda image: calls.append(image.shape) or plain(image))
+    for reader in ("extract", "certify"):
+        assert cli.main([reader, str(folder / "scan.png")]) == 1
+        assert re.fullmatch(
+            r"cinn: \S+scan\.png: no watermark can be read: [^\n]+\n", capsys.readouterr().err
+        )
+    assert calls == [(256, 256)] * 2
+
+
 TWICE = """
 from cinn_nb.images import read_image, write_image
 from cinn_nb.network import NetworkMark

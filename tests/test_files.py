@@ -166,6 +166,40 @@ def test_a_window_and_its_jpeg(tmp_path):
     assert cinn("extract", sent)[:2] == (0, TEXT + "\n")
     status, _, err = cinn("embed", out, tmp_path / "b.dcm", "--text", TEXT)
     assert status == 2 and "already carries" in err and not (tmp_path / "b.dcm").exists()
+    status, _, err = cinn("embed", out, tmp_path / "b.dcm", "--text", TEXT, "--window", "header")
+    assert status == 2 and "use the unmarked original" in err and "--replace" not in err
+
+
+def test_how_far_values_moved_as_json(tmp_path):
+    ct = SHIPPED / "CT_small.dcm"
+    told = {}
+    for name, path, words in (("deep", ct, []), ("window", ct, ["--window", "full"]), ("mr", LIVER, [])):
+        status, said, err = cinn("embed", path, tmp_path / f"{name}.dcm", "--text", "7", "--json", *words)
+        assert status == 0, err
+        told[name] = json.loads(said)
+        moves = open_scan(tmp_path / f"{name}.dcm").stored - open_scan(path).stored
+        assert told[name]["largest"] == np.abs(moves).max() > 0
+        assert abs(told[name]["deviation"] - moves.std()) < 0.001
+    deep, shown_only, mr = told.values()
+    assert (deep["peak"], shown_only["peak"], mr["peak"]) == (4095, 255, 4095)
+    assert deep["largest_hu"] == deep["largest"] and deep["deviation_hu"] == deep["deviation"]
+    assert mr["largest_hu"] is None and shown_only["certificate"] is None
+    samples = [samples_of(open_scan(path), 0).values for path in (ct, tmp_path / "deep.dcm")]
+    error = np.mean((samples[0] - samples[1]).astype(float) ** 2)
+    assert abs(deep["psnr"] - 10 * np.log10(4095**2 / error)) < 0.01
+
+
+def test_a_field_that_pydicom_cannot_turn_into_a_value_is_one_line(tmp_path):
+    data = bytearray((SHIPPED / "CT_small.dcm").read_bytes())
+    start = data.index(b"\x08\x00\x16\x00UI")  # SOPClassUID
+    data[start + 4 : start + 6] = b"U9"  # there is no such type of value
+    path = tmp_path / "a.dcm"
+    path.write_bytes(data)
+    lines = ["extract"], ["capacity"], ["certify"], ["attack", tmp_path / "b.dcm", "--quality", "80"]
+    for command, *words in (*lines, ["embed", tmp_path / "b.dcm", "--text", "A"]):
+        status, said, err = cinn(command, path, *words)
+        assert (status, said) == (2, "") and re.fullmatch(r"cinn: [^\n]+\n", err) and "a.dcm" in err, err
+    assert [one.name for one in tmp_path.iterdir()] == ["a.dcm"]
 
 
 def test_every_frame_or_one_of_them(tmp_path):
@@ -202,7 +236,10 @@ WRONG = {
     "OUT is no DICOM file": (["embed", LIVER, "a.png", "--text", "A"], "must end in .dcm"),
     "no such frame": (["extract", LIVER, "--frame", "1"], "frames 0..0"),
     "no window": (["embed", LIVER, "a.dcm", "--text", "A", "--window", "40"], "no window"),
-    "a network in stored values": (["embed", LIVER, "a.dcm", "--text", "A", "--model", "cinn"], "--window"),
+    "a network in stored values": (
+        ["embed", LIVER, "a.dcm", "--text", "A", "--model", "cinn"],
+        "leave it out, or name a --window",
+    ),
     "no such promise": (["embed", LIVER, "a.dcm", "--text", "A", "--survive", "10"], "50, 30, 70"),
     "replace": (["embed", LIVER, "a.dcm", "--text", "A", "--replace"], "unmarked original"),
     "too long": (["embed", LIVER, "a.dcm", "--text", "A" * 108], "room for 107"),

@@ -17,7 +17,7 @@ def test_faults_are_seen(tmp_path, monkeypatch):
     path.write_bytes(b"no image")
     assert fuzz.faults(path, "extract", False) == []
 
-    def noisy(argv):
+    def noisy(argv, key=None):
         print("one\ntwo", file=fuzz.sys.stderr)
         print("garbage")
         (tmp_path / "left.png").touch()
@@ -25,8 +25,11 @@ def test_faults_are_seen(tmp_path, monkeypatch):
 
     monkeypatch.setattr("cinn_nb.cli.main", noisy)
     said = " ".join(fuzz.faults(path, "embed", False))
-    assert "2 lines" in said and "left.png" in said
+    assert "2 lines" in said and "left.png" in said and "printed 'garbage" in said
+    assert "wrote ['left.png']" in " ".join(fuzz.faults(path, "capacity", True))
+    (tmp_path / "left.png").touch()
     assert "read 'garbage" in " ".join(fuzz.faults(path, "extract", True))
+    assert "says (0, 'garbage" in " ".join(fuzz.unlike(path, b"8"))
     monkeypatch.setattr("cinn_nb.cli.main", lambda argv: 1 / 0)
     assert "ZeroDivisionError" in fuzz.faults(path, "extract", False)[0]
     monkeypatch.setattr(fuzz, "LIMIT", 1)
@@ -34,7 +37,20 @@ def test_faults_are_seen(tmp_path, monkeypatch):
     assert "no end" in fuzz.faults(path, "extract", False)[0]
 
 
+def test_a_batch_whose_report_is_wrong_is_seen(tmp_path, monkeypatch):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"no image")
+    assert fuzz.batch_faults(folder, out) == []
+    (out / "more.png").touch()
+    monkeypatch.setattr("cinn_nb.batch._marked", lambda *_: dict(status=2, refusal=""))
+    said = " ".join(fuzz.batch_faults(folder, out))
+    assert "without a word" in said and "wrote ['more.png']" in said
+
+
 @pytest.mark.parametrize("seed", (1, 2))
 def test_no_damaged_file_upsets_a_command(seed):
-    calls, found = fuzz.run(20, seed=1000 * seed)
-    assert calls == 100 and not found
+    whole = fuzz.whole_files(True)
+    assert sum(marked for _, marked in whole.values()) > 10 and "marked.dcm" in whole
+    calls, found = fuzz.run(len(whole), seed=1000 * seed, folders=seed)
+    assert calls == 5 * len(whole) + 1 and not found
