@@ -160,6 +160,11 @@ def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]
     return facts, capacity(*stego.shape, **where)
 
 # %% ../nbs/12b_cli.ipynb #36cb4576
+def _promise(args: argparse.Namespace) -> tuple[int, str]:
+    "Quality and channels of the promise of a mark in stored values."
+    return args.survive or 50, args.channels or "shared"
+
+
 def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> np.ndarray:
     "The stored values of a frame with the payload in them."
     from cinn_nb.files import looks, mark_stored, put_levels, shown
@@ -171,7 +176,7 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
             told = f"a message of {len(found[0].payload)} bytes ({other})"
             raise EmbedError(f"{args.IN}: the file already carries {told}; use the unmarked original")
     if look.deep:
-        return _named(args.IN, mark_stored, scan, frame, payload, args.survive or 50)
+        return _named(args.IN, mark_stored, scan, frame, payload, *_promise(args))
     before = shown(scan, frame, look.view)
     try:
         stego = _named(args.IN, embed, before.image, **_how(args), between=before.between)
@@ -194,12 +199,14 @@ def _check_frame(args: argparse.Namespace, scan, back, frame: int, payload: byte
         facts = _proved(args, stego, cover, payload)
         return facts | {"said": f"{look}{facts['said']}"}
     change = np.abs(stego - cover)
-    promised = f"read after 12-bit JPEG of quality {args.survive or 50} to 100"
+    quality, channels = _promise(args)
+    promised = f"read after 12-bit JPEG of quality {quality} to 100"
+    promised += ", and in a sample of two files, or noise and a file" if channels == "shared" else ""
     moved = f"{(change > 0).mean():.1%} of the values changed, at most by {change.max()}"
     return _loud(cover, stego) | {"certificate": promised, "said": f"{look}: {promised}; {moved}"}
 
 # %% ../nbs/12b_cli.ipynb #d390cc84
-_SHOWN_ONLY = ("strength", "model", "anywhere", "channels")  # what says how a mark of 8 bits is written
+_SHOWN_ONLY = ("strength", "model", "anywhere")  # what says how a mark of 8 bits is written
 
 
 def _check_deep(args: argparse.Namespace) -> None:
@@ -208,6 +215,8 @@ def _check_deep(args: argparse.Namespace) -> None:
     if given:
         hint = "leave it out, or name a --window to mark what that shows"
         raise ValueError(f"{', '.join(given)}: a mark in stored values has no such choice; {hint}")
+    if args.channels == "jpeg":
+        raise ValueError("--channels jpeg: a mark in stored values is made for shared or for turbo")
 
 # %% ../nbs/12b_cli.ipynb #8bedf3e0
 def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
@@ -302,25 +311,13 @@ def _all_read(image: np.ndarray, every: bool = True, why: list | None = None) ->
     return found + [one for one in readings(image) if one.payload != found[0].payload] if every else found
 
 # %% ../nbs/12b_cli.ipynb #585cac0c
-def _run_extract(args: argparse.Namespace) -> None:
-    "cinn extract: read, then print the payload or write it to a file."
-    _check_in(args.IN)
-    if args.out:
-        _check_out(args.out, args.force, [args.IN])
-    found, why = [], []  # words of the look, reading
-    for words, image in _seen(args):
-        found += [(words, one) for one in _all_read(image, why=why)]
-        if found and not args.all:
-            break
-    if not found:
-        _nothing(args, why)
-    _show(args, _opened(args, found, args.given or key_from(args)))
+#| export
 
 # %% ../nbs/12b_cli.ipynb #5a1dc0de
-def _said(image: np.ndarray, every: bool) -> list[Reading]:
+def _said(image: np.ndarray, every: bool, why: list) -> list[Reading]:
     "What the promises say, if one answers and not `every` mark is asked; else `_all_read`."
     found = all_promises(image) if image.dtype == np.uint8 and not every else []
-    return found[:1] + [one for one in found if one.payload != found[0].payload] or _all_read(image)
+    return found[:1] + [one for one in found if one.payload != found[0].payload] or _all_read(image, why=why)
 
 
 def _opens(found: list[tuple[str, Reading]], key) -> bool:
@@ -336,14 +333,14 @@ def _run_extract(args: argparse.Namespace) -> None:
     _check_in(args.IN)
     if args.out:
         _check_out(args.out, args.force, [args.IN])
-    found = []  # words of the look, reading
+    found, why = [], []  # words of the look, reading
     for words, image in _seen(args):
-        found += [(words, one) for one in _said(image, args.all)]
+        found += [(words, one) for one in _said(image, args.all, why)]
         if found and not args.all:
             break
     if not found:
-        _nothing(args, image)
-    key = key_from(args)
+        _nothing(args, why)
+    key = args.given or key_from(args)
     if not args.all and not _opens(found, key):
         found = [(words, one) for one in _all_read(image)]
     _show(args, _opened(args, found, key))
@@ -506,12 +503,9 @@ def _run_certify(args: argparse.Namespace) -> None:
     if image.dtype == np.uint8:
         said = str(_named(args.IN, certify, image))
     else:
-        from cinn_nb.files import lowest_stored
+        from cinn_nb.files import certificate_stored
 
-        lowest = lowest_stored(image, found[0].payload)
-        said = (
-            f"12-bit JPEG: read back at every quality {lowest}..100" if lowest else "no 12-bit JPEG is read"
-        )
+        said = certificate_stored(image, found[0].payload)
     _say(args, f"{args.IN}: {words}{': ' * bool(words)}{said}", look=words, mark=found[0].mark, said=said)
 
 # %% ../nbs/12b_cli.ipynb #0cfa486a

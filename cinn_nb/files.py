@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['Window', 'TOP', 'GUARD', 'Scan', 'open_scan', 'full_window', 'level_table', 'Shown', 'shown', 'put_levels', 'Samples',
            'samples_of', 'mark_stored', 'derived', 'write_scan', 'Change', 'change_of', 'Look', 'looks',
-           'lowest_stored', 'saved', 'Picture', 'read_picture', 'read_luma']
+           'lowest_stored', 'sample_kept', 'certificate_stored', 'saved', 'Picture', 'read_picture', 'read_luma']
 
 # %% ../nbs/11h_files.ipynb #52ea65c2
 _DECODERS = {  # what decodes a compressed transfer syntax that pydicom alone, or with Pillow, does not
@@ -229,7 +229,7 @@ class Samples:
 
 
 TOP = 4095  # the largest 12-bit sample
-GUARD = 16  # stored units around a padding value among the others: a mark moves a value by less
+GUARD = 32  # stored units around a padding value among the others: a mark moves a value by less
 
 
 def _near_padding(scan: Scan, frame: int) -> np.ndarray:
@@ -252,12 +252,17 @@ def samples_of(scan: Scan, frame: int) -> Samples:
     return Samples(np.minimum(above, TOP).astype(np.int32), frozen)
 
 # %% ../nbs/11h_files.ipynb #146efab6
-def mark_stored(scan: Scan, frame: int, payload: bytes, survive: int = 50) -> np.ndarray:
-    "The stored values, int32 (H, W), of a frame with the payload in them. Errors as in `embed_stored`."
+def mark_stored(
+    scan: Scan, frame: int, payload: bytes, survive: int = 50, channels: str = "shared"
+) -> np.ndarray:
+    """The stored values, int32 (H, W), of a frame with the payload in them.
+
+    Arguments and errors as in `embed_stored`."""
     from cinn_nb.twelve_bit import embed_stored
 
     before = samples_of(scan, frame)
-    return scan.stored[frame] + embed_stored(before.values, payload, survive, before.frozen) - before.values
+    stego = embed_stored(before.values, payload, survive, before.frozen, channels)
+    return scan.stored[frame] + stego - before.values
 
 # %% ../nbs/11h_files.ipynb #eb640718
 def _swapped(data: pydicom.Dataset) -> None:
@@ -432,6 +437,29 @@ def lowest_stored(values: np.ndarray, payload: bytes) -> int | None:
             break
         lowest = quality
     return lowest
+
+
+def sample_kept(values: np.ndarray, payload: bytes, survive: int) -> tuple[int, int]:
+    """Of a sample of ways through which samples (H, W) go, two files of quality `survive` to 100 or noise and
+    a file: in how many the payload is read, and how many there are."""
+    from cinn_nb.twelve_bit import read_stored, ways_of_file
+
+    ways = [x for told, x in ways_of_file(values, survive, "shared") if " and " in told]
+    found = [read_stored(x.astype(np.int64)) for x in ways]
+    return sum(one is not None and one.payload == payload for one in found), len(ways)
+
+
+def certificate_stored(values: np.ndarray, payload: bytes) -> str:
+    "What has been read back of samples (H, W) with a payload, in words."
+    lowest = lowest_stored(values, payload)
+    if lowest is None:
+        return "no 12-bit JPEG is read"
+    told = f"12-bit JPEG: read back at every quality {lowest}..100"
+    promised = [survive for survive in (30, 50, 70) if survive >= lowest]
+    if not promised:
+        return told
+    kept, count = sample_kept(values, payload, promised[0])
+    return f"{told}; in {kept} of {count} pairs of files, or noise and a file, of {promised[0]}..100"
 
 
 def saved(scan: Scan, frame: int, quality: int) -> np.ndarray:
