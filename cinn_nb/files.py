@@ -424,7 +424,7 @@ def looks(scan: Scan, frame: int, asked: str | Window | None = None) -> list[Loo
     full = [Look(frame, full_window(scan, frame))] if whole.size and np.ptp(whole) else []
     return [Look(frame, deep=scan.bits > 8), *header, *full]
 
-# %% ../nbs/11h_files.ipynb #01daa31b
+# %% ../nbs/11h_files.ipynb #f146f07f
 def lowest_stored(values: np.ndarray, payload: bytes) -> int | None:
     "The lowest quality from which on the payload is read in every 12-bit file of samples (H, W); or None."
     import torch
@@ -438,7 +438,7 @@ def lowest_stored(values: np.ndarray, payload: bytes) -> int | None:
         lowest = quality
     return lowest
 
-
+# %% ../nbs/11h_files.ipynb #8f5ac613
 def sample_kept(values: np.ndarray, payload: bytes, survive: int) -> tuple[int, int]:
     """Of a sample of ways through which samples (H, W) go, two files of quality `survive` to 100 or noise and
     a file: in how many the payload is read, and how many there are."""
@@ -461,7 +461,7 @@ def certificate_stored(values: np.ndarray, payload: bytes) -> str:
     kept, count = sample_kept(values, payload, promised[0])
     return f"{told}; in {kept} of {count} pairs of files, or noise and a file, of {promised[0]}..100"
 
-
+# %% ../nbs/11h_files.ipynb #fba0dd46
 def saved(scan: Scan, frame: int, quality: int) -> np.ndarray:
     "Stored values, int32 (H, W), of a frame after a JPEG file, of 12 bits or of 8; padding stays."
     import torch
