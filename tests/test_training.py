@@ -56,3 +56,19 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path):
     assert start(broken).wait(timeout=300) == 0
     assert (broken / "net.safetensors").read_bytes() == (whole / "net.safetensors").read_bytes()
     assert without_times(broken) == without_times(whole)
+
+
+def test_the_other_seeds_have_weights_and_cards():
+    "data/models: every file loads, and its card says which training made it."
+    import json
+
+    from cinn_nb.network import load
+
+    files = sorted((ROOT / "data" / "models").glob("*.safetensors"))
+    assert len(files) >= 2
+    for path in files:
+        card = json.loads(path.with_suffix(".json").read_text())
+        name, _, seed = path.stem.rpartition("_")
+        assert (card["name"], card["training"]["seed"], card["profile"]) == (name, int(seed), "full")
+        assert load(path).config.gain == card["network"]["gain"] and card["gain_reached"]
+        assert path.stat().st_size < 2_000_000
