@@ -174,7 +174,8 @@ def test_how_far_values_moved_as_json(tmp_path):
     ct = SHIPPED / "CT_small.dcm"
     told = {}
     quick = ["--channels", "turbo"]
-    for name, path, words in (("deep", ct, quick), ("window", ct, ["--window", "full"]), ("mr", LIVER, quick)):
+    shown = ["--window", "full"]
+    for name, path, words in (("deep", ct, quick), ("window", ct, shown), ("mr", LIVER, quick)):
         status, said, err = cinn("embed", path, tmp_path / f"{name}.dcm", "--text", "7", "--json", *words)
         assert status == 0, err
         told[name] = json.loads(said)
