@@ -442,20 +442,21 @@ def lowest_stored(values: np.ndarray, payload: bytes) -> int | None:
 def sample_kept(values: np.ndarray, payload: bytes, survive: int) -> tuple[int, int]:
     """Of a sample of ways through which samples (H, W) go, two files of quality `survive` to 100 or noise and
     a file: in how many the payload is read, and how many there are."""
-    from cinn_nb.twelve_bit import read_stored, ways_of_file
+    from cinn_nb.twelve_bit import read_stored, sampled_ways
 
-    ways = [x for told, x in ways_of_file(values, survive, "shared") if " and " in told]
-    found = [read_stored(x.astype(np.int64)) for x in ways]
-    return sum(one is not None and one.payload == payload for one in found), len(ways)
+    found = [read_stored(x.astype(np.int64)) for _, x in sampled_ways(values, survive)]
+    return sum(one is not None and one.payload == payload for one in found), len(found)
 
 
 def certificate_stored(values: np.ndarray, payload: bytes) -> str:
     "What has been read back of samples (H, W) with a payload, in words."
+    from cinn_nb.twelve_bit import PROMISED
+
     lowest = lowest_stored(values, payload)
     if lowest is None:
         return "no 12-bit JPEG is read"
     told = f"12-bit JPEG: read back at every quality {lowest}..100"
-    promised = [survive for survive in (30, 50, 70) if survive >= lowest]
+    promised = [survive for survive in sorted(PROMISED) if survive >= lowest]
     if not promised:
         return told
     kept, count = sample_kept(values, payload, promised[0])

@@ -7,7 +7,8 @@ __all__ = ['MIDDLE', 'TOP', 'FORWARD', 'BACK', 'TWICE', 'CHANNELS', 'CHECKS', 'T
            'PROMISED', 'SHARP', 'ERASED', 'PAIRS', 'NOISY', 'LOW', 'DEVIATION', 'SURE', 'SPENT', 'MORE', 'PROOFS',
            'ROUNDS', 'PROVED', 'code_samples', 'jpeg12', 'DeepLayout', 'TwiceLayout', 'to_samples', 'deep_lengths',
            'deep_capacity', 'payloads_in', 'read_stored', 'extract_stored', 'search_once', 'draw_ways', 'with_noise',
-           'replies_after', 'readings_after', 'search_twice', 'ways_of_file', 'confirm_stored', 'embed_stored']
+           'replies_after', 'readings_after', 'search_twice', 'sampled_ways', 'ways_of_file', 'confirm_stored',
+           'embed_stored']
 
 # %% ../nbs/11d_twelve_bit.ipynb #50c65503
 from collections.abc import Iterator
@@ -205,9 +206,9 @@ def draw_ways(lowest: int, seed: int, pairs: int = PAIRS, noisy: int = NOISY) ->
 
     A first number below 0 stands for noise, of which it is the seed."""
     g = np.random.default_rng(seed)
-    low_first = np.rint(lowest + (100 - lowest) * g.random((pairs + noisy, 2)) ** LOW).astype(int)
-    low_first[pairs:, 0] = -1 - seed * noisy - np.arange(noisy)
-    return low_first
+    ways = np.rint(lowest + (100 - lowest) * g.random((pairs + noisy, 2)) ** LOW).astype(int)
+    ways[pairs:, 0] = -1 - seed * noisy - np.arange(noisy)
+    return ways
 
 
 def with_noise(blocks: np.ndarray, which: np.ndarray, seed: int, top: int = TOP) -> np.ndarray:
@@ -289,23 +290,32 @@ def search_twice(
 PROVED = 10_000  # seed of the ways of the proof, which no search draws
 
 
-def ways_of_file(values: np.ndarray, survive: int, channels: str, seed: int = PROVED) -> Iterator[tuple]:
+def sampled_ways(values: np.ndarray, survive: int, seed: int = PROVED) -> Iterator[tuple[str, np.ndarray]]:
+    "Stored values after a sample of ways, as (words, samples (H, W)); the words of a way hold an `and`."
+    samples = torch.tensor(to_samples(values).astype(np.float32))[None, None]
+    for first, second in map(tuple, draw_ways(survive, seed).tolist()):
+        if first < 0:
+            noise = np.random.default_rng(-first).normal(0, DEVIATION, values.shape)
+            before = (samples + torch.tensor(noise, dtype=torch.float32)).round().clamp(0, TOP)
+        else:
+            before = jpeg12(samples, first)
+        told = f"quality {first} and {second}" if first > 0 else f"noise and quality {second}"
+        yield told, jpeg12(before, second)[0, 0].numpy()
+
+
+def ways_of_file(
+    values: np.ndarray, survive: int, channels: str, seed: int = PROVED
+) -> Iterator[tuple[str, np.ndarray]]:
     """What is promised of stored values, as (words, samples (H, W)): no file, one file of each quality, and
     for `shared` a sample of ways."""
     samples = torch.tensor(to_samples(values).astype(np.float32))[None, None]
     yield "no file", samples[0, 0].numpy()
     for q in range(survive, 101):
         yield f"quality {q}", jpeg12(samples, q)[0, 0].numpy()
-    for first, second in draw_ways(survive, seed) if channels == "shared" else ():
-        if first < 0:
-            noise = np.random.default_rng(-int(first)).normal(0, DEVIATION, values.shape)
-            before = (samples + torch.tensor(noise, dtype=torch.float32)).round().clamp(0, TOP)
-        else:
-            before = jpeg12(samples, int(first))
-        told = f"quality {first} and {second}" if first > 0 else f"noise and quality {second}"
-        yield told, jpeg12(before, int(second))[0, 0].numpy()
+    if channels == "shared":
+        yield from sampled_ways(values, survive, seed)
 
-
+# %% ../nbs/11d_twelve_bit.ipynb #a7de9fea
 def confirm_stored(values: np.ndarray, payload: bytes, survive: int, channels: str = "shared") -> None:
     "`EmbedError` unless the payload is read from the values and after all of `ways_of_file`."
     for told, samples in ways_of_file(values, survive, channels):
