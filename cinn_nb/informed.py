@@ -41,9 +41,9 @@ def keyed_places(L: int, S: int, h: int, w: int) -> np.ndarray:
     return order[first[:, None] + gap * np.arange(S) + start[:, None]]
 
 
-def keyed_signs(L: int, S: int) -> np.ndarray:
-    "A fixed sign for each of `S` places of `L` bits, float32 (L, S) of -1 and 1."
-    key = np.frombuffer(keystream(L * S, L, "signs"), np.uint8).reshape(L, S)
+def keyed_signs(L: int, S: int, stream: str = "signs") -> np.ndarray:
+    "A fixed sign for each of `S` places of `L` bits, float32 (L, S) of -1 and 1; others for each `stream`."
+    key = np.frombuffer(keystream(L * S, L, stream), np.uint8).reshape(L, S)
     return (2.0 * (key & 1) - 1).astype(np.float32)
 
 # %% ../nbs/11_informed.ipynb #cc46796b

@@ -31,8 +31,7 @@ from .jpeg_fast import jpeg
 from .lattice import nearest, soft_parity
 from .mark import CHECKS, PROMISES, EmbedError, Reading, check_gray, check_payload
 from .mark import promised_capacity, promised_codes
-from .reed_solomon import DecodingError, RSCode, rs_decode_batch
-from .reed_solomon import frame, frame_capacity, unframe, whiten
+from .reed_solomon import RSCode, frame, frame_capacity, framed_payloads, keystream, whiten
 
 # %% ../nbs/11b_search.ipynb #f4e2d101
 HIGHEST = 24  # gray levels that a pattern may add to a pixel; the strongest needs fewer
@@ -543,16 +542,9 @@ def word_of(payload: bytes, n: int, checks: int) -> bytes:
 
 def payloads_of(words: np.ndarray, checks: int) -> Iterator[tuple[bytes, int]]:
     "The payloads in words (N, n), bytes as read, each with how many bytes of its word were wrong."
-    n = words.shape[1]
-    words = words ^ np.frombuffer(whiten(bytes(n), n), np.uint8)
-    fixed, ok = rs_decode_batch(words, n - checks)
-    for word, mended in zip(words[ok], fixed[ok]):
-        try:
-            payload = unframe(mended[: n - checks].tobytes())
-        except DecodingError:
-            continue
-        if payload:
-            yield payload, int((word != mended).sum())
+    key = np.frombuffer(keystream(words.shape[1], words.shape[1]), np.uint8)
+    for _, payload, wrong in framed_payloads(words ^ key, checks):
+        yield payload, wrong
 
 # %% ../nbs/11b_search.ipynb #29af6dfd
 @lru_cache(maxsize=64)

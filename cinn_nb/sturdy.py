@@ -9,11 +9,11 @@ __all__ = ['TRUSTED', 'LEAST', 'DRAWN', 'CODE_CHECKS', 'SPENT', 'SPENT_TWICE', '
            'STUCK', 'WEIGHT', 'WEIGHT_TWICE', 'GIVE_UP_AT', 'HALF_FROM', 'DEARER', 'STEEPEST', 'MORE', 'LARGEST_NEED',
            'FROM_HERE', 'DOUBT', 'DARK', 'BITS', 'SLACK', 'UNLIKELY', 'WATCHED', 'WATCH_FROM', 'AT_A_ROUND', 'TOLERATE',
            'MARGIN', 'HOPELESS_AT', 'HOPELESS', 'STALLED', 'CLOSE_TO', 'ROUNDS', 'PROOFS', 'NAME', 'FAMILIES',
-           'STURDY_PROMISES', 'LATTICES', 'TRIED', 'SHARP', 'ERASED', 'HALF_WAY', 'ERASED_TRIES', 'trust', 'believed',
-           'SturdyLayout', 'read_sturdy', 'Panel', 'DrawnSave', 'panel', 'Distinct', 'Forecast', 'forecast_of',
-           'forecasts', 'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'look_sturdy', 'cheapest_moves',
-           'Choices', 'choices', 'apart', 'settle', 'write_sturdy', 'first_weights', 'give_up', 'first_draft', 'mend',
-           'dearer', 'maybe_wrong', 'second_saves', 'doubtful', 'to_be_proved', 'watch', 'unproved', 'sturdy_search',
+           'STURDY_PROMISES', 'LATTICES', 'TRIED', 'HALF_WAY', 'ERASED_TRIES', 'trust', 'believed', 'SturdyLayout',
+           'read_sturdy', 'Panel', 'DrawnSave', 'panel', 'Distinct', 'Forecast', 'forecast_of', 'forecasts',
+           'decoded_replies', 'Moves', 'SturdyDraft', 'start_sturdy', 'look_sturdy', 'cheapest_moves', 'Choices',
+           'choices', 'apart', 'settle', 'write_sturdy', 'first_weights', 'give_up', 'first_draft', 'mend', 'dearer',
+           'maybe_wrong', 'second_saves', 'doubtful', 'to_be_proved', 'watch', 'unproved', 'sturdy_search',
            'check_fits', 'decoded_words', 'all_sturdy', 'find_sturdy', 'half_way', 'erase_sturdy', 'SturdyMark']
 
 # %% ../nbs/11f_sturdy.ipynb #e4598744
@@ -27,13 +27,14 @@ from torch import Tensor
 from .channels import _carried as carried_steps
 from .channels import Channel, Noise, Route, Save, follow, members, random_table, route_of
 from .dct import ZIGZAG, from_blocks, to_blocks
-from .informed import CARRIERS, Layout, carrier_values, letters, read_bytes, waves, whole_blocks
+from .informed import CARRIERS, Layout, carrier_values, keyed_signs, letters
+from .informed import read_bytes, waves, whole_blocks
 from .jpeg import jpeg_file
 from .jpeg_fast import _forward_passes, _inverse_passes
 from .lattice import soft_parity
 from .mark import PROMISES, EmbedError, Mark, Reading
 from .mark import check_gray, check_payload, promised_capacity, sturdy_capacity, sturdy_lengths
-from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
+from .reed_solomon import ERASED, doubtful_payloads, frame_capacity, keystream
 from .search import AT_ONCE, AWAY, CERTAIN, EIGHTHS, NOTHING, PAST, ROOM, SIDE, UNSAVED, SurvivalError
 from .search import _basis32, aim, blocks_of, candidates, check_floor, costliest, cut_out, decoded
 from .search import ends_of, image_of, paste
@@ -60,8 +61,7 @@ class SturdyLayout(Layout):
     @cached_property
     def signs(self) -> np.ndarray:
         "Sign of each place, float32 (L, 3) of -1 and 1."
-        key = np.frombuffer(keystream(self.L * self.S, self.L, "sturdy"), np.uint8)
-        return (2.0 * (key.reshape(self.L, self.S) & 1) - 1).astype(np.float32)
+        return keyed_signs(self.L, self.S, "sturdy")
 
     def believe(self, values: Tensor, which: np.ndarray | slice = slice(None)) -> Tensor:
         "Soft bits (..., l) of the bits `which` from their places' values (..., l, 3) in gray levels."
@@ -995,28 +995,10 @@ def _sturdy_layout(n: int, h: int, w: int, lattice: int) -> SturdyLayout:
     return SturdyLayout(n, h, w, lattice)
 
 # %% ../nbs/11f_sturdy.ipynb #3b1b1852
-SHARP = 4.0  # a bit is in doubt by exp(-SHARP |soft bit|)
-ERASED = (0, 4, 8)  # how many of a word's least certain bytes a reader takes as lost, one try after the other
-
-
 def decoded_words(soft: np.ndarray, layout: SturdyLayout) -> Iterator[tuple[int, bytes, int]]:
     "Payloads in soft bits (N, L): number of the row, payload, how many bytes of its word were wrong."
-    n = layout.n
-    words = read_bytes(soft, layout) ^ np.frombuffer(whiten(bytes(n), n), np.uint8)
-    doubt = np.exp(-SHARP * np.abs(soft)).reshape(len(soft), n, -1).sum(-1)
-    order = np.argsort(-doubt, 1, kind="stable").argsort(1)  # 0: the least certain byte
-    erased = np.concatenate([order < count for count in ERASED])
-    words, row = np.tile(words, (len(ERASED), 1)), np.tile(np.arange(len(soft)), len(ERASED))
-    fixed, ok = rs_decode_batch(words, n - CODE_CHECKS, erased)
-    told = set()
-    for i in np.flatnonzero(ok):
-        try:
-            payload = unframe(fixed[i, : n - CODE_CHECKS].tobytes())
-        except DecodingError:
-            continue
-        if payload and (row[i], payload) not in told:
-            told.add((row[i], payload))
-            yield int(row[i]), payload, int((words[i] != fixed[i]).sum())
+    key = np.frombuffer(keystream(layout.n, layout.n), np.uint8)
+    return doubtful_payloads(read_bytes(soft, layout) ^ key, soft, CODE_CHECKS)
 
 # %% ../nbs/11f_sturdy.ipynb #29a09e9c
 def _all_soft(values: Tensor, n: int, h: int, w: int) -> np.ndarray:

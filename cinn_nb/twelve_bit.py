@@ -4,11 +4,10 @@
 
 # %% auto #0
 __all__ = ['MIDDLE', 'TOP', 'FORWARD', 'BACK', 'TWICE', 'CHANNELS', 'CHECKS', 'TOLERATE', 'TOLERATE_HARD', 'MARGIN', 'LENGTHS',
-           'PROMISED', 'SHARP', 'ERASED', 'PAIRS', 'NOISY', 'LOW', 'DEVIATION', 'SURE', 'SPENT', 'MORE', 'PROOFS',
-           'ROUNDS', 'PROVED', 'code_samples', 'jpeg12', 'DeepLayout', 'TwiceLayout', 'to_samples', 'deep_lengths',
-           'deep_capacity', 'payloads_in', 'read_stored', 'extract_stored', 'search_once', 'draw_ways', 'with_noise',
-           'replies_after', 'readings_after', 'search_twice', 'sampled_ways', 'ways_of_file', 'confirm_stored',
-           'embed_stored']
+           'PROMISED', 'PAIRS', 'NOISY', 'LOW', 'DEVIATION', 'SURE', 'SPENT', 'MORE', 'PROOFS', 'ROUNDS', 'PROVED',
+           'code_samples', 'jpeg12', 'DeepLayout', 'TwiceLayout', 'to_samples', 'deep_lengths', 'deep_capacity',
+           'payloads_in', 'read_stored', 'extract_stored', 'search_once', 'draw_ways', 'with_noise', 'replies_after',
+           'readings_after', 'search_twice', 'sampled_ways', 'ways_of_file', 'confirm_stored', 'embed_stored']
 
 # %% ../nbs/11d_twelve_bit.ipynb #50c65503
 from collections.abc import Iterator
@@ -17,11 +16,11 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from .informed import Layout, carrier_values, read_bytes, read_places, waves
+from .informed import Layout, carrier_values, keyed_signs, read_bytes, read_places, waves
 from .jpeg import block_steps, crop_blocks, integer_dct, pad_to_blocks, quantise, shift
 from .lattice import soft_parity
 from .mark import EmbedError, NoWatermarkError, Reading
-from .reed_solomon import DecodingError, frame_capacity, keystream, rs_decode_batch, unframe, whiten
+from .reed_solomon import doubtful_payloads, frame_capacity, keystream
 from .search import Draft, SurvivalError, cut_out, image_of, look, paste, prepare, rewrite
 from .search import search, start, word_of
 
@@ -80,8 +79,7 @@ class TwiceLayout(DeepLayout):
     @cached_property
     def signs(self) -> np.ndarray:
         "Sign of each place, float32 (L, 3) of -1 and 1."
-        key = np.frombuffer(keystream(self.L * self.S, self.L, "twelve twice"), np.uint8)
-        return (2.0 * (key.reshape(self.L, self.S) & 1) - 1).astype(np.float32)
+        return keyed_signs(self.L, self.S, "twelve twice")
 
     @property
     def qualities(self) -> np.ndarray:
@@ -121,25 +119,11 @@ def deep_capacity(H: int, W: int) -> int:
     return max((frame_capacity(n - CHECKS) for n in deep_lengths(H, W)), default=0)
 
 # %% ../nbs/11d_twelve_bit.ipynb #14a961ea
-SHARP = 4.0  # a bit is in doubt by exp(-SHARP |soft bit|)
-ERASED = (0, 4, 8)  # how many of a word's least certain bytes are taken as lost, one try after the other
-
-
 def payloads_in(soft: np.ndarray, layout: DeepLayout) -> Iterator[tuple[bytes, int]]:
     "Payloads in the soft bits (L,) of one image, each with how many bytes of its word were wrong."
-    n = layout.n
-    word = read_bytes(soft[None], layout)[0] ^ np.frombuffer(whiten(bytes(n), n), np.uint8)
-    doubt = np.exp(-SHARP * np.abs(soft)).reshape(n, -1).sum(-1)
-    order = np.argsort(-doubt, kind="stable").argsort()  # 0: the least certain byte
-    erased = np.stack([order < count for count in ERASED])
-    fixed, ok = rs_decode_batch(np.tile(word, (len(ERASED), 1)), n - CHECKS, erased)
-    for mended in fixed[ok]:
-        try:
-            payload = unframe(mended[: n - CHECKS].tobytes())
-        except DecodingError:
-            continue
-        if payload:
-            yield payload, int((word != mended).sum())
+    word = read_bytes(soft[None], layout) ^ np.frombuffer(keystream(layout.n, layout.n), np.uint8)
+    for _, payload, wrong in doubtful_payloads(word, soft[None], CHECKS):
+        yield payload, wrong
 
 # %% ../nbs/11d_twelve_bit.ipynb #661e4978
 @lru_cache(maxsize=64)
@@ -183,14 +167,20 @@ def _word_length(payload: bytes, H: int, W: int) -> int:
     raise EmbedError(f"the payload has {len(payload)} bytes; {H}x{W} values have room for {room}")
 
 # %% ../nbs/11d_twelve_bit.ipynb #17d4c30d
+def _room(samples: np.ndarray, top: int, frozen: np.ndarray | None) -> np.ndarray | None:
+    "Least and largest value that each sample may take, (2, H, W); None where no sample is frozen."
+    return None if frozen is None else np.where(frozen, samples, np.reshape([0, top], (2, 1, 1)))
+
+
 def search_once(
     samples: np.ndarray, word: bytes, layout: DeepLayout, frozen: np.ndarray | None = None
 ) -> np.ndarray:
     "Samples, uint16 (H, W), with a word that survives one file; `SurvivalError` if none is found."
-    between = None if frozen is None else np.where(frozen, samples, np.reshape([0, layout.top], (2, 1, 1)))
     for tolerate in (TOLERATE, TOLERATE_HARD):
         try:
-            return search(samples, word, layout, tolerate, margin=MARGIN, between=between)[0]
+            return search(
+                samples, word, layout, tolerate, margin=MARGIN, between=_room(samples, layout.top, frozen)
+            )[0]
         except SurvivalError as error:
             failure = error
     raise failure
@@ -270,8 +260,7 @@ def search_twice(
 
     `history` collects, for each round, wrong bytes in the worst file and the worst way. `SurvivalError` if
     not `PROOFS` rounds in a row are passed."""
-    between = None if frozen is None else np.where(frozen, samples, np.reshape([0, layout.top], (2, 1, 1)))
-    draft, passed = start(samples, word, layout, between=between), 0
+    draft, passed = start(samples, word, layout, between=_room(samples, layout.top, frozen)), 0
     prepare(draft, 0)
     for turn in range(rounds):
         if turn and draft.wrong.any():

@@ -52,8 +52,8 @@ def cover(H: int, W: int) -> np.ndarray:
 
 def test_the_constants_are_the_senders():
     assert reader.LATTICES == sturdy.LATTICES == (25, 50, 40, 20, 70, 15, 10, 7, 5)
-    ours = (reader.CODE_CHECKS, reader.ERASED, reader.SHARP, reader.TRUSTED, reader.LEAST)
-    assert ours == (sturdy.CODE_CHECKS, sturdy.ERASED, sturdy.SHARP, sturdy.TRUSTED, sturdy.LEAST)
+    ours = (reader.CODE_CHECKS, reader.TRUSTED, reader.LEAST)
+    assert ours == (sturdy.CODE_CHECKS, sturdy.TRUSTED, sturdy.LEAST)
     assert reader.MARKS == (sturdy.NAME, search.NAME) and reader.PLACES == Spelling.S
 
 
