@@ -28,7 +28,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab book slides alt browser course install-model prepare gpu-pack gpu-unpack keep restore clean says
+.PHONY: help reproduce test lab book slides alt browser sealed course install-model prepare gpu-pack gpu-unpack keep restore clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -75,6 +75,12 @@ alt: $(INSTALLED) ## write out the pictures that have no alternative text yet, w
 
 browser: book ## look at the book in a headless Chromium: screenshots into _docs/shots, requests to other hosts (needs node and npm)
 	@bash tests/browser/run.sh
+
+sealed: $(INSTALLED) ## read the sealed split for every reported figure, once per release (CINN_DATA, PURPOSE="what for"; the code must be tagged)
+	@test -n "$(PURPOSE)" || { echo 'make sealed: say what for, as in make sealed PURPOSE="release 0.2"; it is logged in data/unsealed.csv' >&2; exit 2; }
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "make sealed: the code is not frozen; tag it first (git tag -a NAME)" >&2; exit 2; }; \
+	git diff --quiet "$$tag" -- nbs cinn_nb data/models Snakefile settings.ini constraints.txt || { echo "make sealed: the code is not that of the tag $$tag; see git diff $$tag --stat" >&2; exit 2; }
+	@CINN_UNSEAL="$(PURPOSE)" $(BIN)/cinn-run nbs/32_sealed.ipynb -p profile full
 
 course: $(INSTALLED) ## course/student/ and course/solutions/ from the sessions in nbs/9*, both run: checks fail before, pass after
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -c "from cinn_nb.handout import main; main('$(if $(NBGRADER),--nbgrader)'.split())"

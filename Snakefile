@@ -32,10 +32,11 @@ from cinn_nb.study import profile_of
 TABLES = ["metrics.csv", "provenance.json"]
 IMAGES = ["data/registry.csv", "data/test_crops.csv"]
 MODELS = ["cinn_nb/weights", *IMAGES]
+PARTS = [f"nbs/{name}.ipynb" for name in ("22_codes", "26_lattice", "27_channels", "28_comparison", "30_medical")]
 ALL = [
     "20_train", "20b_channels", "21_robustness", "22_codes", "22b_bursts", "22c_engine", "23_domain",
     "24_speed", "24b_gpu", "25_ablation", "26_lattice", "26b_bounds", "26c_parts", "27_channels",
-    "27b_answers", "28_comparison", "29_jpeg", "30_medical", "31_security",
+    "27b_answers", "28_comparison", "29_jpeg", "30_medical", "31_security", "32_sealed",
 ]
 EXPERIMENTS = {
     "20_train":      dict(needs=[], reads=IMAGES, writes=TABLES, figures=["training"]),
@@ -57,8 +58,13 @@ EXPERIMENTS = {
     "29_jpeg":       dict(needs=[], reads=IMAGES, writes=TABLES, figures=["jpeg"]),
     "30_medical":    dict(needs=[], reads=MODELS, writes=TABLES, figures=["medical"]),
     "31_security":   dict(needs=[], reads=[*MODELS, "nbs/27b_answers.ipynb"], writes=TABLES, figures=["security"]),
+    "32_sealed":     dict(needs=["22_codes", "26_lattice", "27_channels", "28_comparison", "30_medical"], reads=[*MODELS, "data/models", *PARTS], writes=TABLES, figures=["sealed"]),
     "40_results":    dict(needs=ALL, reads=[*MODELS, "claims.yaml"], writes=TABLES, figures=["recovery", "figure1", "figure1_row"], gpus=0),
 }
+
+if config.get("profile") == "full":  # full reads the sealed split, once per release: make sealed
+    ALL.remove("32_sealed")  # the list that 40 needs, too
+    EXPERIMENTS.pop("32_sealed", None)
 
 PROFILE = profile_of(config.get("profile", "quick")).name
 FIGURES = profile_of(PROFILE).figures

@@ -41,13 +41,13 @@ import cinn_nb
 from .core import atomic_path, full_precision, in_test, pick_device, progress, repo_root, set_seed
 from .coupling import SUBNETS, count_parameters
 from .dataset import Crop, embedded_crops, embedded_images, folder_crops, load_split
-from .dataset import pixels_sha256, registry
+from .dataset import SEALED, pixels_sha256, registry, unsealed
 from .dct import psnr
 from .images import saturation, saturation_group
 from .jpeg_fast import jpeg
 from .lattice_network import LatticeCINN, LatticeConfig
 from .methods import ATTACKS, METHODS, Attack, known_item, make_attack, make_method
-from .methods import crops_of, trial_rows
+from .methods import crops_of, forget_crops, trial_rows
 from .metrics import bit_errors
 from .network import CINN, Config, load, round_stego, save
 from .phantoms import phantom
@@ -334,7 +334,7 @@ def do(run: Run, device: str = "cpu") -> bool:
         work = goal.with_suffix(".work")
         work.mkdir(exist_ok=True)
         box = Box(run.id, work, tuple(store() / need.id for need in run.needs), device)
-        with full_precision(), _one_thread(device):
+        with full_precision(), _one_thread(device), _opened(run):
             started = time.time()
             rows = list(find_task(run.task)(run.spec, box) or [])
             if rows:
@@ -373,6 +373,19 @@ def _set_aside(folder: Path) -> None:
         folder.rmdir()
     elif folder.exists():
         os.replace(folder, folder.with_name(f"{folder.name}.broken-{time.time_ns()}"))
+
+# %% ../nbs/14_experiment.ipynb #1181beaa
+@contextmanager
+def _opened(run: Run) -> Iterator[None]:
+    "The sealed split is open while a run that names it works; `$CINN_UNSEAL` says what for."
+    if f"split:{SEALED}" not in run.inputs:
+        yield
+        return
+    with unsealed(os.environ.get("CINN_UNSEAL"), run.id):
+        try:
+            yield
+        finally:
+            forget_crops()  # no later run finds them in memory
 
 # %% ../nbs/14_experiment.ipynb #e98f466b
 def in_order(runs: Iterable[Run]) -> list[Run]:

@@ -7,7 +7,7 @@ __all__ = ['METHODS', 'ATTACKS', 'CODES', 'Method', 'register_method', 'register
            'SoftMethod', 'network_embed', 'network_soft', 'register_code', 'make_code', 'NetworkMethod',
            'PromiseMethod', 'SturdyMethod', 'VerifiedQIM', 'Attack', 'make_attack', 'attack_none', 'attack_jpeg',
            'attack_noise', 'jpegs', 'attack_channel', 'channel_attacks', 'trial_bits', 'outcome', 'trial_rows',
-           'spread', 'crops_of']
+           'spread', 'crops_of', 'forget_crops']
 
 # %% ../nbs/13c_methods.ipynb #01b50ce5
 import hashlib
@@ -414,7 +414,12 @@ def crops_of(split: str, count: int | None = None) -> list[Crop]:
     """The 256x256 crops of a split, at most `count` of them, spread over its groups.
 
     `split`: embedded, a folder of your own (`folder:PATH`, see `folder_crops`), or train, val, dev or test,
-    which need the data set (`CINN_DATA`). The sealed split is refused, see `load_split`."""
+    which need the data set (`CINN_DATA`). The sealed split is refused, see `load_split` and `unsealed`."""
     if split.startswith("folder:"):
         return spread(folder_crops(split.removeprefix("folder:")), count)  # not kept: a folder may change
     return spread(_all_crops(split), count)
+
+
+def forget_crops() -> None:
+    "Forget the crops of all splits that this process has cut."
+    _all_crops.cache_clear()

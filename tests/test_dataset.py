@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -614,3 +615,33 @@ def test_no_folder_and_an_empty_one(tmp_path):
         folder_crops(tmp_path)
     with pytest.raises(ValueError, match="not a folder"):
         folder_crops(tmp_path / "nowhere")
+
+
+def test_every_sealed_figure_names_a_run_that_the_log_lists():
+    "data/unsealed.csv: whole lines, of clean commits; and no published run read the split without a line."
+    with open(ROOT / "data" / "unsealed.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", line["date"]), line
+        assert re.fullmatch(r"[0-9a-f]{40}", line["commit"]), f"{line}: not a clean commit"
+        assert line["purpose"].strip() and int(line["files"]) > 0, line
+    logged = {line["run"] for line in lines}
+    for path in (ROOT / "data" / "results").glob("*/runs.json"):
+        for run in json.loads(path.read_text()):
+            assert "split:sealed" not in run["inputs"] or run["id"] in logged, (path, run["id"], run["title"])
+
+
+def test_the_log_of_unsealings_only_grows():
+    "In every commit that touched it, data/unsealed.csv begins with all that it held before."
+    git = ["git", "-C", str(ROOT)]
+    log = subprocess.run(
+        [*git, "log", "--format=%H", "--", "data/unsealed.csv"], capture_output=True, text=True
+    )
+    if log.returncode:
+        pytest.skip("no git history here")
+    before = ""
+    for commit in reversed(log.stdout.split()):
+        shown = subprocess.run([*git, "show", f"{commit}:data/unsealed.csv"], capture_output=True, text=True)
+        assert shown.returncode == 0 and shown.stdout.startswith(before), commit
+        before = shown.stdout
+    assert (ROOT / "data" / "unsealed.csv").read_text().startswith(before)
