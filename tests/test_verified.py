@@ -11,7 +11,7 @@ from cinn_nb.verified import LIMIT, NetworkDraft, Verified, look, panel_of, vote
 
 COVER = embedded_images()["phantom_chest"]
 PAYLOAD = np.random.default_rng(3).integers(0, 2, 16, dtype=np.uint8)
-PANEL, MORE = panel_of()
+PANEL = panel_of()
 
 
 @pytest.mark.parametrize("shape", [(128, 128), (131, 125)])
@@ -41,7 +41,7 @@ def test_an_additive_network_has_strengths_too():
 
 
 def test_the_panel_and_its_limit():
-    assert len({*PANEL, *MORE}) == len(PANEL) + len(MORE) and LIMIT < 8
+    assert len(set(PANEL)) == len(PANEL) and LIMIT < 8
     soft = np.ones((len(PANEL), 256))
     soft[0, ::8] = -1  # all bytes are wrong in one channel
     assert votes(soft, LIMIT, np.zeros(32, bool)).reshape(32, 8).any(1).sum() == 32 - LIMIT + 1
