@@ -259,7 +259,7 @@ def _write(args: argparse.Namespace, scan, stored: np.ndarray, said: str, check,
 
         write_scan(args.OUT, scan, stored, f"cinn {__version__}: {said}", check, lossy)
 
-
+# %% ../nbs/12b_cli.ipynb #b61f0da3
 def _embed_scan(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
     "Mark a DICOM or NIfTI file; what is to be said of it, and how many bytes there was room for."
     from cinn_nb.files import change_of, looks

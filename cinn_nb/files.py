@@ -304,7 +304,7 @@ class Shown:
     frozen: np.ndarray
     between: np.ndarray
 
-
+# %% ../nbs/11h_files.ipynb #ebfae3b5
 def _shown_luma(colour: np.ndarray) -> Shown:
     "The luma of a colour frame, uint8 (H, W, 3)."
     picture = Picture(to_gray(colour), colour)
@@ -412,7 +412,7 @@ def _samples(colours: np.ndarray, planes: bool) -> bytes:
     "The pixel data of RGB, uint8 (frames, H, W, 3): pixel by pixel, or the `planes` of a frame in turn."
     return _even((colours.transpose(0, 3, 1, 2) if planes else colours).astype(np.uint8).tobytes())
 
-
+# %% ../nbs/11h_files.ipynb #cf70c018
 def _words(scan: Scan, stored: np.ndarray) -> bytes:
     "The pixel data of new stored values (frames, H, W), little-endian; bits above the stored ones are kept."
     if scan.colour:
@@ -472,7 +472,7 @@ def _source_item(data: pydicom.Dataset) -> pydicom.Dataset:
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
 
-
+# %% ../nbs/11h_files.ipynb #f5de64e2
 def derived(scan: Scan, stored: np.ndarray, said: str, lossy: bool = False) -> pydicom.Dataset:
     """The data set of an image derived from a scan: new stored values (frames, H, W), all else as it was.
 
@@ -516,7 +516,7 @@ def _differs(scan: Scan, back: Scan, stored: np.ndarray) -> str | None:
     ]  # element 0 of a group is its length, which nobody writes any more
     return f"it lacks {', '.join(lost)}" if lost else None
 
-
+# %% ../nbs/11h_files.ipynb #5d59bc3f
 def write_scan(
     path: str | Path, scan: Scan, stored: np.ndarray, said: str, check: Callable[[Scan], None],
     lossy: bool = False,
