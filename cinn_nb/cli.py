@@ -41,11 +41,11 @@ def _check_in(path: Path) -> None:
         raise ValueError(f"there is no file {path}")
 
 
-_LOSES, _SCAN = "; other formats lose or may lose part of the mark", ", as IN is a DICOM file"
+_LOSES = "; other formats lose or may lose part of the mark"
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...], why: str = "") -> None:
-    if path.suffix.lower() not in suffixes:
+    if not any(path.name.lower().endswith(suffix) and len(path.name) > len(suffix) for suffix in suffixes):
         raise ValueError(f"{path} must end in {', '.join(suffixes)}{why}")
 
 
@@ -62,18 +62,46 @@ def _check_out(path: Path, force: bool, sources: list[Path]) -> None:
         raise ValueError(f"{path} exists; give another name, or --force to replace it")
 
 # %% ../nbs/12b_cli.ipynb #17271299
+# options by kind of file
+_OURS = {"": (), "DICOM": ("window", "frame"), "NIfTI": ("window", "slice", "axis")}
+
+
+def _kind(path: Path) -> str:
+    "DICOM or NIfTI, or '' for a picture."
+    from cinn_nb.images import is_dicom
+    from cinn_nb.nifti import is_nifti
+
+    return "NIfTI" if is_nifti(path) else "DICOM" if is_dicom(path) else ""
+
+
+def _open(args: argparse.Namespace):
+    "The scan that IN is, or None for a picture. `ValueError` for options that are for other files."
+    kind = _kind(args.IN)
+    for name in ("window", "frame", "slice", "axis"):
+        if name not in _OURS[kind] and getattr(args, name) is not None:
+            others = " and ".join(other for other, names in _OURS.items() if name in names)
+            raise ValueError(f"--{name} is for {others} files; {args.IN} is none")
+    if not kind:
+        return None
+    from cinn_nb.files import open_scan
+    from cinn_nb.nifti import open_volume
+
+    volume = (args.IN, args.slice, 2 if args.axis is None else args.axis)
+    scan = open_scan(args.IN) if kind == "DICOM" else open_volume(*volume)
+    H, W = scan.stored.shape[1:3]
+    if min(H, W) < 8:
+        raise ValueError(f"{args.IN} has {H}x{W} pixels; it must have at least 8x8, one block")
+    return scan
+
+# %% ../nbs/12b_cli.ipynb #3a8312a5
 def _seen(args: argparse.Namespace) -> Iterator[tuple[str, np.ndarray]]:
     "What a reader looks at, in words ('' for a picture), and its pixels: uint8, or int32 for stored values."
-    from cinn_nb.images import is_dicom
-
-    if not is_dicom(args.IN):
-        if args.window is not None or args.frame is not None:
-            raise ValueError(f"--window and --frame are for DICOM files; {args.IN} is none")
+    scan = _open(args)
+    if scan is None:
         yield "", _read_gray(args.IN)
         return
-    from cinn_nb.files import looks, open_scan
+    from cinn_nb.files import looks
 
-    scan = open_scan(args.IN)
     for frame in scan.frames(args.frame):
         for look in looks(scan, frame, args.window):
             yield str(look), look.pixels(scan)
@@ -181,8 +209,9 @@ def _mark_frame(args: argparse.Namespace, scan, frame: int, payload: bytes) -> n
     try:
         stego = _named(args.IN, embed, before.image, **_how(args), between=before.between)
     except EmbedError as error:
-        share = f"{before.frozen.mean():.0%} of the pixels must stay (padding, or outside the window)"
-        raise EmbedError(f"{error} ({share}: a wider window has fewer)") from error
+        share = f"{before.frozen.mean():.0%} of the pixels must stay"
+        why = "one colour is 0, another 255" if scan.colour else "padding, or outside the window: widen it"
+        raise EmbedError(f"{error} ({share}: {why})") from error
     return put_levels(scan, frame, look.view, stego)
 
 # %% ../nbs/12b_cli.ipynb #8a22192b
@@ -219,15 +248,27 @@ def _check_deep(args: argparse.Namespace) -> None:
         raise ValueError("--channels jpeg: a mark in stored values is made for shared or for turbo")
 
 # %% ../nbs/12b_cli.ipynb #8bedf3e0
-def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
-    "Mark a DICOM file; what is to be said of it, and how many bytes there was room for."
-    from cinn_nb.files import change_of, looks, open_scan, write_scan
+def _write(args: argparse.Namespace, scan, stored: np.ndarray, said: str, check, lossy: bool = False) -> None:
+    "Write OUT, a file of the kind of IN, if `check` finds in it what was meant."
+    if _kind(args.IN) == "NIfTI":
+        from cinn_nb.nifti import write_volume
+
+        write_volume(args.OUT, scan, stored, check)
+    else:
+        from cinn_nb.files import write_scan
+
+        write_scan(args.OUT, scan, stored, f"cinn {__version__}: {said}", check, lossy)
+
+# %% ../nbs/12b_cli.ipynb #b61f0da3
+def _embed_scan(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
+    "Mark a DICOM or NIfTI file; what is to be said of it, and how many bytes there was room for."
+    from cinn_nb.files import change_of, looks
     from cinn_nb.twelve_bit import deep_capacity
 
     if args.replace:
-        hint = "leave it out, and give the unmarked original of this DICOM file"
+        hint = "leave it out, and give the unmarked original of this file"
         raise ValueError(f"--replace erases a message from a picture only; {hint}")
-    scan = open_scan(args.IN)
+    scan = _open(args)
     frames, facts = scan.frames(args.frame), []
     first = looks(scan, frames[0], args.window)[0]
     if first.deep:
@@ -239,10 +280,10 @@ def _embed_dicom(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
     def check(back) -> None:
         facts.extend(_check_frame(args, scan, back, frame, payload) for frame in frames)
 
-    what = f"cinn {__version__}: a message of {len(payload)} bytes in {len(frames)} frame(s), {first}"
-    write_scan(args.OUT, scan, stored, f"{what}; no lossy compression was applied", check)
+    what = f"a message of {len(payload)} bytes in {len(frames)} frame(s), {first}"
+    _write(args, scan, stored, f"{what}; no lossy compression was applied", check)
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
-    size = stored.shape[1:]
+    size = stored.shape[1:3]
     room = deep_capacity(*size) if first.deep else capacity(*size, **where)
     return _together(facts) | vars(change_of(scan, stored, frames)), room
 
@@ -255,22 +296,28 @@ def _together(frames: list[dict]) -> dict:
     return worst | {"certificate": certificate, "said": "; " + "; ".join(said["said"])}
 
 # %% ../nbs/12b_cli.ipynb #200c3814
+def _ends_of(kind: str) -> tuple[str, ...]:
+    "How the names of the files end that are written for IN of a kind."
+    from cinn_nb.images import DICOM, LOSSLESS
+    from cinn_nb.nifti import NIFTI
+
+    return {"": LOSSLESS, "DICOM": DICOM, "NIfTI": NIFTI}[kind]
+
+
 def _run_embed(args: argparse.Namespace) -> None:
     "cinn embed: check the paths, read, embed, certify, write, report."
-    from cinn_nb.images import DICOM, LOSSLESS, is_dicom
-
     _check_in(args.IN)
     if args.file:
         _check_in(args.file)
-    dicom = is_dicom(args.IN)
-    _check_suffix(args.OUT, *((DICOM, _SCAN) if dicom else (LOSSLESS, _LOSES)))
+    kind = _kind(args.IN)
+    _check_suffix(args.OUT, _ends_of(kind), f", as IN is a {kind} file" if kind else _LOSES)
     _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
     if args.model and (args.survive or args.anywhere):
         raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
     args.plain, args.key = payload, args.given or key_from(args, twice=True)
     sent = seal(payload, args.key) if args.key else payload
-    facts, room = (_embed_dicom if dicom else _embed_picture)(args, sent)
+    facts, room = (_embed_scan if kind else _embed_picture)(args, sent)
     room -= OVERHEAD if args.key else 0
     said = facts.pop("said")
     text = f"{args.OUT}: {len(payload)} of at most {room} bytes embedded{said}"
@@ -361,11 +408,9 @@ def _opened(args: argparse.Namespace, found: list[tuple[str, Reading]], key) -> 
 # %% ../nbs/12b_cli.ipynb #1d225802
 def _nothing(args: argparse.Namespace, why: list[NoWatermarkError]) -> None:
     "Say that nothing is read, and of a picture why."
-    from cinn_nb.images import is_dicom
-
-    if why and not is_dicom(args.IN):
+    if why and not _kind(args.IN):
         raise NoWatermarkError(f"{args.IN}: {why[-1]}")
-    looked = args.window or "stored values, the header's windows and the window of all values"
+    looked = args.window or "stored values, the header's windows, the window of all values; luma of colour"
     raise NoWatermarkError(f"{args.IN}: no watermark can be read (looked at: {looked})")
 
 # %% ../nbs/12b_cli.ipynb #bde03960
@@ -408,45 +453,49 @@ def _write_payload(path: Path, payload: bytes) -> None:
         tmp.write_bytes(payload)
 
 # %% ../nbs/12b_cli.ipynb #93ebb679
-def _attack_dicom(args: argparse.Namespace) -> str:
-    "A DICOM file whose frames went through JPEG: 12 bits for stored values, 8 where no more are stored."
-    from cinn_nb.files import open_scan, saved, write_scan
+def _attack_scan(args: argparse.Namespace) -> str:
+    "A file whose frames went through JPEG: 12 bits for stored values, 8 where no more are stored."
+    from cinn_nb.files import saved
 
     if args.window is not None:
-        raise ValueError("a JPEG of a window is no DICOM file here; give OUT the suffix .jpg or .png")
-    scan = open_scan(args.IN)
+        raise ValueError("a JPEG of a window is no scan here; give OUT the suffix .jpg or .png")
+    scan = _open(args)
     stored = scan.stored.copy()
     for frame in scan.frames(args.frame):
         stored[frame] = saved(scan, frame, args.quality)
     bits = 12 if scan.bits > 8 else 8
     said = f"saved as {bits}-bit JPEG at quality {args.quality} and decoded"
-    write_scan(args.OUT, scan, stored, f"cinn {__version__}: {said}", lambda back: None, lossy=True)
+    _write(args, scan, stored, said, lambda back: None, lossy=True)
     return said
 
 # %% ../nbs/12b_cli.ipynb #f57f6bd5
-def _all_channels(args: argparse.Namespace, dicom: bool) -> np.ndarray:
-    "What `attack` saves: a picture with its colours, or what a DICOM file shows in 8 bits."
+def _all_channels(args: argparse.Namespace) -> np.ndarray:
+    "What `attack` saves: a picture or a frame with its colours, or what a scan shows in 8 bits."
     from cinn_nb.files import read_picture
 
     first = next((pixels for _, pixels in _seen(args) if pixels.dtype == np.uint8), None)
     if first is None:
-        raise ValueError(f"{args.IN} shows nothing in 8 bits; name a --window, or write .dcm")
-    picture = None if dicom else read_picture(args.IN)
-    return first if dicom or picture.colour is None else picture.colour
+        other = _ends_of(_kind(args.IN))[0]
+        raise ValueError(f"{args.IN} shows nothing in 8 bits; name a --window, or write {other}")
+    scan = _open(args)
+    if scan is None:
+        picture = read_picture(args.IN)
+        return first if picture.colour is None else picture.colour
+    return scan.stored[scan.frames(args.frame)[0]] if scan.colour else first
 
 
 def _run_attack(args: argparse.Namespace) -> None:
     "cinn attack: save as JPEG; OUT is the JPEG file itself, or its decoded pixels in a lossless file."
-    from cinn_nb.images import DICOM, JPEGS, LOSSLESS, is_dicom
+    from cinn_nb.images import JPEGS, LOSSLESS
 
     _check_in(args.IN)
-    dicom = is_dicom(args.IN)
-    _check_suffix(args.OUT, JPEGS + LOSSLESS + DICOM * dicom)
+    kind = _kind(args.IN)
+    _check_suffix(args.OUT, (*JPEGS, *dict.fromkeys(LOSSLESS + _ends_of(kind))))
     _check_out(args.OUT, args.force, [args.IN])
-    if args.OUT.suffix.lower() in DICOM:
-        said = _attack_dicom(args)
+    if args.OUT.suffix.lower() in JPEGS + LOSSLESS:
+        said = _attack_picture(args, _all_channels(args))
     else:
-        said = _attack_picture(args, _all_channels(args, dicom))
+        said = _attack_scan(args)
     _say(args, f"{args.OUT}: {said}", out=str(args.OUT), quality=args.quality, said=said)
 
 # %% ../nbs/12b_cli.ipynb #ddc0630b
@@ -455,24 +504,24 @@ def _attack_picture(args: argparse.Namespace, image: np.ndarray) -> str:
     from io import BytesIO
     from PIL import Image
     from cinn_nb.core import atomic_path
+    from cinn_nb.files import in_jpeg
     from cinn_nb.images import JPEGS, write_image
 
-    file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=args.quality)  # colour in 4:2:0, as Pillow does
+    file = in_jpeg(image, args.quality)
     if args.OUT.suffix.lower() in JPEGS:
         with atomic_path(args.OUT) as tmp:
-            tmp.write_bytes(file.getvalue())
+            tmp.write_bytes(file)
     else:
-        write_image(args.OUT, np.array(Image.open(file)))
-    bits = 8 * len(file.getvalue()) / (image.shape[0] * image.shape[1])
-    size = f"{len(file.getvalue())} bytes ({bits:.2f} bits per pixel)"
+        write_image(args.OUT, np.array(Image.open(BytesIO(file))))
+    bits = 8 * len(file) / (image.shape[0] * image.shape[1])
+    size = f"{len(file)} bytes ({bits:.2f} bits per pixel)"
     return f"JPEG at quality {args.quality}, {size}"
 
 # %% ../nbs/12b_cli.ipynb #fc44871e
 def _run_capacity(args: argparse.Namespace) -> None:
     "cinn capacity: how many bytes an image carries."
     _check_in(args.IN)
-    (words, image), *_ = _seen(args)
+    _, image = next(_seen(args))
     H, W = image.shape
     if image.dtype != np.uint8:
         from cinn_nb.twelve_bit import deep_capacity
@@ -548,8 +597,9 @@ def _strength(text: str) -> float:
     return value
 
 # %% ../nbs/12b_cli.ipynb #85848676
+_IN = "PNG, TIFF, JPEG, BMP or WebP of 8 bits; DICOM, gray or colour; a --slice of a NIfTI volume of integers"
 _WINDOW = (
-    "of a DICOM file, 8 bits through a window: the header's, centre and width (--window=-600,1500), or all"
+    "of a gray scan, 8 bits through a window: the header's, centre and width (--window=-600,1500), or all"
 )
 
 
@@ -557,9 +607,13 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
     "One more command, with its input, its output if `out` describes one, and --force if a file is written."
     sub = commands.add_parser(name, help=help, description=help)
     sub.set_defaults(run=run)
-    sub.add_argument("IN", type=Path, help="image: PNG, TIFF, JPEG, BMP or WebP of 8 bits; or DICOM, gray")
+    sub.add_argument("IN", type=Path, help=_IN)
     sub.add_argument("--window", type=_window, metavar="header|C,W|full", help=_WINDOW)
     sub.add_argument("--frame", type=_frame, metavar="N", help="of a DICOM file, only this frame, from 0")
+    sub.add_argument("--slice", type=_frame, metavar="N", help="of a NIfTI volume, which slice, from 0")
+    sub.add_argument(
+        "--axis", type=int, choices=(0, 1, 2), help="of a NIfTI volume, slices along which axis (2)"
+    )
     sub.add_argument("--json", action="store_true", help="print one JSON object")
     if out:
         sub.add_argument("OUT", type=Path, help=out)
@@ -568,6 +622,7 @@ def _add(commands, name: str, run, help: str, out: str | None = None) -> argpars
     return sub
 
 # %% ../nbs/12b_cli.ipynb #230479e0
+_OUT = "stego image: .png, .tif or .tiff; of a DICOM file .dcm; of a NIfTI volume .nii or .nii.gz"
 _SURVIVE = "promise that the message is read after the channels of --channels, q being the quality given here"
 _WORDS = "; ".join(f"{family}: {words}" for family, words in FAMILY_WORDS.items())
 _CHANNELS = f"with --survive, whose files the promise is for. {_WORDS}. The default is {CHANNELS[0]}"
@@ -577,7 +632,7 @@ _ANYWHERE = "write a mark that is read in a part of the image, shifted or turned
 
 def _add_embed(commands) -> None:
     help = "hide a message in an image"
-    add = _add(commands, "embed", _run_embed, help, "stego image: .png, .tif or .tiff; of a DICOM file .dcm")
+    add = _add(commands, "embed", _run_embed, help, _OUT)
     what = add.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="the message, stored as UTF-8")
     what.add_argument("--file", type=Path, help="a file that holds the message")
@@ -627,6 +682,8 @@ def _run_batch(args: argparse.Namespace) -> None:
     if not args.extract and args.text is None and not args.file and not args.list:
         raise ValueError("say what to embed: --text, --file or --list; or --extract to read")
     told = _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])
+    if told.slice is not None or told.axis is not None:
+        raise ValueError("--slice, --axis: a batch takes no NIfTI volumes; mark their slices one by one")
     args.look, args.how, args.json = _options(told, _LOOK), _options(told, _HOW), told.json
     if args.extract and args.how:
         raise ValueError(f"{', '.join(args.how)}: says how to embed; with --extract, leave it out")
@@ -658,7 +715,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_embed(commands)
     _add_extract(commands)
     help = "save an image once as JPEG, to see whether a message survives"
-    out = ".jpg: the JPEG file; .png, .tif or, of a DICOM file, .dcm: its decoded pixels"
+    out = ".jpg: the JPEG file; .png, .tif or, of a scan, .dcm, .nii, .nii.gz: its decoded pixels"
     add = _add(commands, "attack", _run_attack, help, out)
     add.add_argument("--quality", type=_quality, required=True, help="JPEG quality factor, 1 to 100")
     _add(commands, "capacity", _run_capacity, "say how many bytes an image carries")

@@ -7,14 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps
 from .core import atomic_path
-from .images import _frames, _header, _mirror, _numbers, _stored_range, open_dicom
+from .images import DicomInfo, _frames, _header, _mirror, _numbers, _stored_range, open_dicom
 from .images import padding_of, read_image, stored_values, to_gray, window
 from .mark import EmbedError
 
@@ -22,9 +23,52 @@ if TYPE_CHECKING:
     import pydicom
 
 # %% auto #0
-__all__ = ['Window', 'TOP', 'GUARD', 'Scan', 'open_scan', 'full_window', 'level_table', 'Shown', 'shown', 'put_levels', 'Samples',
-           'samples_of', 'mark_stored', 'derived', 'write_scan', 'Change', 'change_of', 'Look', 'looks',
-           'lowest_stored', 'sample_kept', 'certificate_stored', 'saved', 'Picture', 'read_picture', 'read_luma']
+__all__ = ['Window', 'TOP', 'GUARD', 'Picture', 'read_picture', 'read_luma', 'Frames', 'Scan', 'open_scan', 'full_window',
+           'level_table', 'Shown', 'shown', 'put_levels', 'Samples', 'samples_of', 'mark_stored', 'derived',
+           'write_scan', 'Change', 'change_of', 'holds_luma', 'held_luma', 'Look', 'looks', 'lowest_stored',
+           'sample_kept', 'certificate_stored', 'in_jpeg', 'saved']
+
+# %% ../nbs/11h_files.ipynb #573a168d
+@dataclass(frozen=True)
+class Picture:
+    "A gray or colour picture: its luma, uint8 (H, W), and its colours, uint8 (H, W, 3), or None."
+
+    luma: np.ndarray
+    colour: np.ndarray | None = None
+
+    @property
+    def between(self) -> np.ndarray | None:
+        "Least and largest luma that each pixel may take without a channel leaving 0..255; None for gray."
+        if self.colour is None:
+            return None
+        down, up = self.colour.min(-1), 255 - self.colour.max(-1)
+        return np.stack([self.luma - down, self.luma + up])
+
+    def marked(self, stego: np.ndarray) -> np.ndarray:
+        "The picture with the luma of `stego`, uint8 (H, W), within `between`; uint8 (H, W) or (H, W, 3)."
+        if self.colour is None:
+            return stego
+        return (self.colour + (stego.astype(int) - self.luma)[..., None]).astype(np.uint8)
+
+# %% ../nbs/11h_files.ipynb #8cfb8882
+def read_picture(path: str | Path) -> Picture:
+    "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits."
+    image = read_image(path)
+    if image.dtype != np.uint8:
+        raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
+    if image.ndim == 2 or (image == image[..., :1]).all():
+        return Picture(image if image.ndim == 2 else image[..., 0])
+    return Picture(to_gray(image), image)
+
+
+def read_luma(path: str | Path) -> np.ndarray:
+    "The luma of a picture, uint8 (H, W), to be read from; of a JPEG file, the channel that it holds."
+    luma = read_picture(path).luma
+    with Image.open(path) as image:
+        if image.format == "JPEG" and image.mode == "RGB":
+            image.draft("L", image.size)
+            luma = np.asarray(ImageOps.exif_transpose(image).convert("L"))
+    return luma
 
 # %% ../nbs/11h_files.ipynb #52ea65c2
 _DECODERS = {  # what decodes a compressed transfer syntax that pydicom alone, or with Pillow, does not
@@ -66,41 +110,82 @@ def _decoded(data: pydicom.Dataset, source: Path) -> np.ndarray:
 # %% ../nbs/11h_files.ipynb #f94b42f8
 def _refused(data: pydicom.Dataset) -> str | None:
     "Why the pixels of a parsed file cannot be marked; None if they can."
-    kind, bits = data.PhotometricInterpretation, int(data.BitsStored)
-    if kind not in ("MONOCHROME1", "MONOCHROME2"):
-        return f"it is a colour image ({kind}), and only gray DICOM files are marked"
+    lacking = [name for name in ("SOPClassUID", "SOPInstanceUID") if not data.get(name)]
+    if lacking:
+        return f"its header lacks {', '.join(lacking)}"
     if data.BitsAllocated not in (8, 16):
         return f"it has BitsAllocated {data.BitsAllocated}; only 8 and 16 are marked"
+    gray = data.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2")
+    return (_gray_refused if gray else _colour_refused)(data)
+
+
+def _gray_refused(data: pydicom.Dataset) -> str | None:
+    bits = int(data.BitsStored)
     if not 1 <= bits <= data.BitsAllocated or int(data.get("HighBit", bits - 1)) != bits - 1:
         return f"its {bits} bits lie elsewhere than in the low bits of a word (HighBit {data.get('HighBit')})"
     if bits < 8:
         return f"it has {bits} bits a pixel; a mark needs at least 8"
     if "ModalityLUTSequence" in data:
         return "it has a modality lookup table, which is not supported; store rescaled values"
-    lacking = [name for name in ("SOPClassUID", "SOPInstanceUID") if not data.get(name)]
-    return f"its header lacks {', '.join(lacking)}" if lacking else None
+    return None
+
+# %% ../nbs/11h_files.ipynb #347d8de2
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")  # that are marked
+_NO_RGB = ("1.2.840.10008.5.1.4.1.1.20",)  # nuclear medicine: gray or palettes only (DICOM PS3.3, C.8.4.8)
+
+
+def _colour_refused(data: pydicom.Dataset) -> str | None:
+    "Why the pixels of a colour file cannot be marked; None if they can."
+    kind, bits = data.PhotometricInterpretation, (int(data.BitsAllocated), int(data.BitsStored))
+    if kind not in _COLOURS:
+        return f"its colours are {kind}; only {', '.join(_COLOURS)} are marked"
+    if kind == "PALETTE COLOR":
+        return (
+            "it has a palette, and files of its kind may not hold RGB"
+            if data.SOPClassUID in _NO_RGB
+            else None
+        )
+    if bits != (8, 8) or int(data.get("PixelRepresentation") or 0):
+        return f"its colours have {bits[1]} bits each; colour is marked at 8 bits, so convert it to 8 first"
+    return None if int(data.get("SamplesPerPixel") or 0) == 3 else "a pixel has not three colours"
+
+
+def _rgb(data: pydicom.Dataset, pixels: np.ndarray) -> np.ndarray:
+    "Decoded pixels of a colour file as RGB, uint8 (..., 3). `ValueError` for a palette that needs more bits."
+    from pydicom.pixels import apply_color_lut
+
+    if data.PhotometricInterpretation != "PALETTE COLOR":
+        return pixels
+    colours = apply_color_lut(pixels, data)
+    if colours.dtype == np.uint8:
+        return colours
+    high, low = colours >> 8, colours & 255
+    if not (low.any() and (low != high).any()):  # 8 bits, written as v * 256 or as v * 257
+        return high.astype(np.uint8)
+    raise ValueError("its palette has colours of 16 bits; colour is marked at 8 bits, so convert it first")
 
 # %% ../nbs/11h_files.ipynb #41470029
 @dataclass(frozen=True)
-class Scan:
-    """A gray DICOM file: its parsed header, and the stored values of its frames, int32 (frames, H, W)."""
+class Frames:
+    """What a file stores: `stored`, int32 (frames, H, W); of a colour file RGB, uint8 (frames, H, W, 3).
+
+    `data`: its header. What that says is for the kinds of file, such as `Scan`."""
 
     source: Path
-    data: pydicom.Dataset
+    data: Any
     stored: np.ndarray
+
+    @property
+    def colour(self) -> bool:
+        return self.stored.ndim == 4
 
     @cached_property
     def padding(self) -> np.ndarray:
         "Which values are no image, bool (frames, H, W)."
-        return padding_of(self.stored, self.data)
+        return self.pads(self.stored)
 
-    @property
-    def bits(self) -> int:
-        return int(self.data.BitsStored)
-
-    def windows(self, frame: int) -> tuple[tuple[float, float], ...]:
-        "The (centre, width) pairs that the header gives for a frame, widths above 0, in physical units."
-        return tuple(pair for pair in _header(self.data, frame).windows if pair[1] > 0)
+    def name(self, frame: int) -> str:
+        return f"luma of frame {frame}" if self.colour else f"frame {frame}"
 
     def frames(self, only: int | None = None) -> list[int]:
         "All frames, or `only` one; `ValueError` if it is not there."
@@ -108,6 +193,32 @@ class Scan:
         if only is not None and not 0 <= only < count:
             raise ValueError(f"frame is {only}; {self.source} has frames 0..{count - 1}")
         return list(range(count)) if only is None else [only]
+
+# %% ../nbs/11h_files.ipynb #e7bdc52e
+class Scan(Frames):
+    "A DICOM file, gray or colour: `data` is the parsed header."
+
+    @property
+    def bits(self) -> int:
+        return 8 if self.colour else int(self.data.BitsStored)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        "Smallest and largest value that the stored bits allow."
+        return (0, 255) if self.colour else _stored_range(self.data)
+
+    def info(self, frame: int) -> DicomInfo:
+        "What the header says about the values of a frame."
+        return _header(self.data, frame)
+
+    def windows(self, frame: int) -> tuple[tuple[float, float], ...]:
+        "The (centre, width) pairs that the header gives for a frame, widths above 0, in physical units."
+        found = () if self.colour else self.info(frame).windows
+        return tuple(pair for pair in found if pair[1] > 0)
+
+    def pads(self, values: np.ndarray) -> np.ndarray:
+        "Which values, (...) or of colour (..., 3), stand for padding, bool (...). Colour has none."
+        return np.zeros(values.shape[:-1], bool) if self.colour else padding_of(values, self.data)
 
 # %% ../nbs/11h_files.ipynb #1490533a
 @contextmanager
@@ -120,18 +231,22 @@ def _one_line(source: object, what: str) -> Iterator[None]:
     except Exception as error:
         if str(source) in str(error):
             raise
-        raise ValueError(f"{source} {what}: {str(error) or type(error).__name__}") from error
+        told = str(error).partition("\nTraceback")[0] or type(error).__name__
+        raise ValueError(f"{source} {what}: {told}") from error
 
 
 def open_scan(source: str | Path) -> Scan:
-    "Parse and decode a gray DICOM file. `FileNotFoundError`, or `ValueError` that says what is wrong."
+    "Parse and decode a DICOM file. `FileNotFoundError`, or `ValueError` that says what is wrong."
     with _one_line(source, "cannot be read as DICOM"):
         data = open_dicom(source)
         if why := _refused(data):
             raise ValueError(f"{source} cannot be marked: {why}")
-        stored = _decoded(data, Path(source)).astype(np.int32)
-        shape = -1, int(data.Rows), int(data.Columns)
-        scan = Scan(Path(source), data, stored.reshape(shape))
+        stored, shape = _decoded(data, Path(source)), (-1, int(data.Rows), int(data.Columns))
+        if data.PhotometricInterpretation in _COLOURS:
+            stored = _rgb(data, stored).reshape(*shape, 3)
+        else:
+            stored = stored.astype(np.int32).reshape(shape)
+        scan = Scan(Path(source), data, stored)
         _ = scan.padding, [scan.windows(frame) for frame in scan.frames()]  # asks for the values
     return scan
 
@@ -143,8 +258,8 @@ def full_window(scan: Scan, frame: int) -> Window:
     "The window from the smallest to the largest value of a frame, without padding. `ValueError` if flat."
     values = scan.stored[frame][~scan.padding[frame]]
     if not values.size or values.min() == values.max():
-        raise ValueError(f"frame {frame} of {scan.source} is flat: there is nothing to show")
-    info = _header(scan.data, frame)
+        raise ValueError(f"{scan.name(frame)} of {scan.source} is flat: there is nothing to show")
+    info = scan.info(frame)
     ends = [float(end) * info.slope + info.intercept for end in (values.min(), values.max())]
     return sum(ends) / 2, abs(ends[1] - ends[0])
 
@@ -153,8 +268,8 @@ def level_table(scan: Scan, frame: int, view: Window | None) -> tuple[np.ndarray
     """Gray level of each value that the stored bits allow, uint8 (2**bits,), and whether the window shows it.
 
     `view` None: 8 stored bits as they are. MONOCHROME1 comes out inverted, so that large is bright."""
-    low, high = _stored_range(scan.data)
-    stored, info = np.arange(low, high + 1), _header(scan.data, frame)
+    low, high = scan.span
+    stored, info = np.arange(low, high + 1), scan.info(frame)
     inverted = info.photometric == "MONOCHROME1"
     if view is None:
         if scan.bits != 8:
@@ -189,14 +304,25 @@ class Shown:
     frozen: np.ndarray
     between: np.ndarray
 
+# %% ../nbs/11h_files.ipynb #ebfae3b5
+def _shown_luma(colour: np.ndarray) -> Shown:
+    "The luma of a colour frame, uint8 (H, W, 3)."
+    picture = Picture(to_gray(colour), colour)
+    low, high = picture.between
+    return Shown(picture.luma, low == high, np.stack([low, high]))
+
 
 def shown(scan: Scan, frame: int, view: Window | None) -> Shown:
-    "A frame as a window shows it (None: 8 stored bits as they are). `ValueError` for a window of no width."
+    """A frame as a window shows it (None: 8 stored bits as they are, or the luma of a colour file).
+
+    `ValueError` for a window of no width."""
+    if scan.colour:
+        return _shown_luma(scan.stored[frame])
     levels, inside = level_table(scan, frame, view)
-    low, (values, padding) = _stored_range(scan.data)[0], (scan.stored[frame], scan.padding[frame])
+    low, (values, padding) = scan.span[0], (scan.stored[frame], scan.padding[frame])
     image = levels[values - low]
     frozen = padding | ~inside[values - low] | _ends(values, ~padding)
-    real = ~padding_of(np.arange(len(levels)) + low, scan.data)
+    real = ~scan.pads(np.arange(len(levels)) + low)
     reached = levels[inside & real] if (inside & real).any() else image
     between = np.where(frozen, image, [[[reached.min()]], [[reached.max()]]]).astype(np.uint8)
     return Shown(image, frozen, between)
@@ -205,11 +331,15 @@ def shown(scan: Scan, frame: int, view: Window | None) -> Shown:
 def put_levels(scan: Scan, frame: int, view: Window | None, stego: np.ndarray) -> np.ndarray:
     """The stored values, int32 (H, W), that show as the marked image `stego`, each moved as little as can be.
 
+    Of a colour file RGB, uint8 (H, W, 3), with that luma.
+
     Frozen pixels stay; no value leaves the stored range or becomes padding. Where a window has no value for a
     gray level, the nearest level that has one is taken."""
-    (levels, inside), before = level_table(scan, frame, view), shown(scan, frame, view)
-    low, values = _stored_range(scan.data)[0], scan.stored[frame]
-    usable = np.flatnonzero(inside & ~padding_of(np.arange(len(levels)) + low, scan.data))
+    before, values = shown(scan, frame, view), scan.stored[frame]
+    if scan.colour:
+        return Picture(before.image, values).marked(np.clip(stego, *before.between))
+    (levels, inside), low = level_table(scan, frame, view), scan.span[0]
+    usable = np.flatnonzero(inside & ~scan.pads(np.arange(len(levels)) + low))
     if not usable.size:
         return values.copy()
     held = np.unique(levels[usable])  # levels that hold a value
@@ -274,8 +404,19 @@ def _swapped(data: pydicom.Dataset) -> None:
             element.value = words.astype(words.dtype.newbyteorder("<")).tobytes()
 
 
+def _even(whole: bytes) -> bytes:
+    return whole + bytes(len(whole) % 2)
+
+
+def _samples(colours: np.ndarray, planes: bool) -> bytes:
+    "The pixel data of RGB, uint8 (frames, H, W, 3): pixel by pixel, or the `planes` of a frame in turn."
+    return _even((colours.transpose(0, 3, 1, 2) if planes else colours).astype(np.uint8).tobytes())
+
+# %% ../nbs/11h_files.ipynb #cf70c018
 def _words(scan: Scan, stored: np.ndarray) -> bytes:
     "The pixel data of new stored values (frames, H, W), little-endian; bits above the stored ones are kept."
+    if scan.colour:
+        return _samples(stored, planes=scan.data.get("PlanarConfiguration") == 1)
     size, mask = scan.data.BitsAllocated // 8, (1 << scan.bits) - 1
     new = stored.astype(f"<u{size}")  # in two's complement
     syntax, kept = scan.data.file_meta.TransferSyntaxUID, new
@@ -284,8 +425,38 @@ def _words(scan: Scan, stored: np.ndarray) -> bytes:
         old = np.frombuffer(scan.data.PixelData, f"{order}u{size}", count=new.size).reshape(new.shape)
         signed = scan.data.PixelRepresentation == 1  # then the bits above repeat the sign
         kept = np.where(stored == scan.stored, old, new if signed else new | (old & ~new.dtype.type(mask)))
-    whole = kept.astype(f"<u{size}").tobytes()
-    return whole + bytes(len(whole) % 2)
+    return _even(kept.astype(f"<u{size}").tobytes())
+
+# %% ../nbs/11h_files.ipynb #3c63d437
+_LOSSY = (
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+)  # JPEG baseline and extended: never without loss
+_INDEXED = ("SmallestImagePixelValue", "LargestImagePixelValue", "SmallestPixelValueInSeries",
+            "LargestPixelValueInSeries", "PixelPaddingValue", "PixelPaddingRangeLimit")  # fmt: skip
+
+
+def _index_tags(data: pydicom.Dataset) -> list[str]:
+    "Names of the tags that speak of the numbers of a palette; none for other files."
+    if data.PhotometricInterpretation != "PALETTE COLOR":
+        return []
+    names = [element.keyword for element in data]
+    return [name for name in names if "PaletteColorLookupTable" in name or name in _INDEXED]
+
+
+def _say_rgb(data: pydicom.Dataset) -> None:
+    "Make the header one of RGB, 8 bits each; the planes stay apart if they were. In place."
+    for name in _index_tags(data):
+        del data[name]
+    data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
+    data.PlanarConfiguration = int(data.get("PlanarConfiguration") == 1)
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+
+
+def _is_mixed(data: pydicom.Dataset) -> bool:
+    "Are there fields with a type in a file that has none by its transfer syntax, or the other way round?"
+    implicit = data.file_meta.TransferSyntaxUID.is_implicit_VR
+    return any(getattr(data.get_item(tag), "is_implicit_VR", implicit) != implicit for tag in data.keys())
 
 # %% ../nbs/11h_files.ipynb #2e56bdbc
 _SOURCE = ("121322", "DCM", "Source image for image processing operation")  # DICOM PS3.16, CID 7202
@@ -301,14 +472,18 @@ def _source_item(data: pydicom.Dataset) -> pydicom.Dataset:
     item.PurposeOfReferenceCodeSequence = [purpose]
     return item
 
-
+# %% ../nbs/11h_files.ipynb #f5de64e2
 def derived(scan: Scan, stored: np.ndarray, said: str, lossy: bool = False) -> pydicom.Dataset:
     """The data set of an image derived from a scan: new stored values (frames, H, W), all else as it was.
 
-    `said`: what was done, for DerivationDescription. `lossy`: a lossy coder was applied."""
+    `said`: what was done, for DerivationDescription. `lossy`: a lossy coder was applied. Colour is RGB."""
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     data = deepcopy(scan.data)
+    if _is_mixed(data):
+        list(data.iterall())  # makes a value of every field, or it could not be written
+    if scan.colour:
+        _say_rgb(data)
     if not data.file_meta.TransferSyntaxUID.is_little_endian:
         _swapped(data)
     for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
@@ -319,9 +494,9 @@ def derived(scan: Scan, stored: np.ndarray, said: str, lossy: bool = False) -> p
     before = str(data.get("DerivationDescription") or "")
     data.DerivationDescription = f"{before}; {said}"[-1024:] if before else said
     data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    if lossy:
+    if lossy or data.file_meta.TransferSyntaxUID in _LOSSY:
         data.LossyImageCompression = "01"
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return data
 
 # %% ../nbs/11h_files.ipynb #2a508dab
@@ -332,7 +507,8 @@ def _differs(scan: Scan, back: Scan, stored: np.ndarray) -> str | None:
     if not np.array_equal(back.padding, scan.padding):
         return "a pixel would be padding in one file and not in the other"
     ours = {"PixelData", "SOPInstanceUID", "SourceImageSequence", "ImageType", "DerivationDescription",
-            "LossyImageCompression", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"}  # fmt: skip
+            "LossyImageCompression", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+            *_index_tags(scan.data)}  # fmt: skip
     lost = [
         element.keyword or str(element.tag)
         for element in scan.data
@@ -340,7 +516,7 @@ def _differs(scan: Scan, back: Scan, stored: np.ndarray) -> str | None:
     ]  # element 0 of a group is its length, which nobody writes any more
     return f"it lacks {', '.join(lost)}" if lost else None
 
-
+# %% ../nbs/11h_files.ipynb #5d59bc3f
 def write_scan(
     path: str | Path, scan: Scan, stored: np.ndarray, said: str, check: Callable[[Scan], None],
     lossy: bool = False,
@@ -374,20 +550,32 @@ class Change:
     deviation_hu: float | None
 
 
-def _slope(data: pydicom.Dataset, frame: int) -> float | None:
+def _slope(scan: Frames, frame: int) -> float | None:
     "HU for one stored unit; None unless a CT, or another file that says HU, has a slope."
+    data = {} if scan.colour else scan.data
     kind = str(data.get("RescaleType") or ("HU" if data.get("Modality") == "CT" else ""))
     slope = _numbers(data, "RescaleSlope", frame)
     return abs(slope[0]) if slope and kind == "HU" else None
 
 
 def change_of(scan: Scan, stored: np.ndarray, frames: Sequence[int]) -> Change:
-    "How far the values of some frames are from `stored`, (frames of the scan, H, W)."
-    moves = (stored.astype(np.int64) - scan.stored)[list(frames)]
-    slopes = [_slope(scan.data, frame) for frame in frames]
+    "How far the values of some frames are from `stored`, (frames of the scan, H, W), or of colour (..., 3)."
+    moves = stored[list(frames)].astype(np.int64) - scan.stored[list(frames)]
+    slopes = [_slope(scan, frame) for frame in frames]
     hu = None if None in slopes else moves * np.reshape(slopes, (-1, 1, 1))
     in_hu = (None, None) if hu is None else (float(np.abs(hu).max()), round(float(hu.std()), 3))
     return Change(float((moves != 0).mean()), int(np.abs(moves).max()), round(float(moves.std()), 3), *in_hu)
+
+# %% ../nbs/11h_files.ipynb #d791c4e2
+def holds_luma(scan: Scan) -> bool:
+    return scan.colour and scan.data.PhotometricInterpretation in ("YBR_FULL", "YBR_FULL_422")
+
+
+def held_luma(scan: Scan, frame: int) -> np.ndarray:
+    "The luma that a YBR file holds, uint8 (H, W), before anything becomes RGB."
+    from pydicom.pixels import pixel_array
+
+    return pixel_array(scan.data, raw=True, index=frame)[..., 0]
 
 # %% ../nbs/11h_files.ipynb #eed5d766
 @dataclass(frozen=True)
@@ -397,13 +585,17 @@ class Look:
     frame: int
     view: Window | None = None
     deep: bool = False
+    held: bool = False  # the luma that a YBR file holds
+    name: str = field(default="", compare=False)  # what the frame is called
 
     def __str__(self) -> str:
         shown = "stored values" if self.deep or self.view is None else "window {:g},{:g}".format(*self.view)
-        return f"frame {self.frame}, {shown}"
+        return f"{self.name or f'frame {self.frame}'}, {'as the file holds it' if self.held else shown}"
 
     def pixels(self, scan: Scan) -> np.ndarray:
         "What a reader reads: samples, int32 (H, W), or an image, uint8 (H, W)."
+        if self.held:
+            return held_luma(scan, self.frame)
         return samples_of(scan, self.frame).values if self.deep else shown(scan, self.frame, self.view).image
 
 # %% ../nbs/11h_files.ipynb #4e963431
@@ -411,18 +603,23 @@ def looks(scan: Scan, frame: int, asked: str | Window | None = None) -> list[Loo
     """The ways in which a reader looks at a frame, or only the `asked` one: "header", "full", or a window.
 
     `ValueError` if that is not there."""
+    look = partial(Look, frame, name=scan.name(frame))
+    if scan.colour:
+        if asked:
+            raise ValueError(f"{scan.source} is a colour image, whose luma no window is for; leave it out")
+        return [look(), look(held=True)] if holds_luma(scan) else [look()]
     if isinstance(asked, tuple):
-        return [Look(frame, asked)]
-    header = [Look(frame, view) for view in dict.fromkeys(scan.windows(frame))]
+        return [look(asked)]
+    header = [look(view) for view in dict.fromkeys(scan.windows(frame))]
     if asked == "header":
         if not header:
             raise ValueError(f"the header of {scan.source} gives no window; use full, or CENTRE,WIDTH")
         return header
     if asked == "full":
-        return [Look(frame, full_window(scan, frame))]
+        return [look(full_window(scan, frame))]
     whole = scan.stored[frame][~scan.padding[frame]]
-    full = [Look(frame, full_window(scan, frame))] if whole.size and np.ptp(whole) else []
-    return [Look(frame, deep=scan.bits > 8), *header, *full]
+    full = [look(full_window(scan, frame))] if whole.size and np.ptp(whole) else []
+    return [look(deep=scan.bits > 8), *header, *full]
 
 # %% ../nbs/11h_files.ipynb #f146f07f
 def lowest_stored(values: np.ndarray, payload: bytes) -> int | None:
@@ -463,60 +660,29 @@ def certificate_stored(values: np.ndarray, payload: bytes) -> str:
     return f"{told}; in {kept} of {count} pairs of files, or noise and a file, of {promised[0]}..100"
 
 # %% ../nbs/11h_files.ipynb #fba0dd46
+def in_jpeg(image: np.ndarray, quality: int) -> bytes:
+    "A picture, uint8 (H, W) or (H, W, 3), as the JPEG file that Pillow writes; colour in 4:2:0."
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def saved(scan: Scan, frame: int, quality: int) -> np.ndarray:
-    "Stored values, int32 (H, W), of a frame after a JPEG file, of 12 bits or of 8; padding stays."
+    """Stored values, int32 (H, W), of a frame after a JPEG file, of 12 bits or of 8; padding stays.
+
+    Of a colour file RGB, uint8 (H, W, 3), after one in 4:2:0."""
     import torch
     from cinn_nb.jpeg import jpeg_file
     from cinn_nb.twelve_bit import jpeg12
 
+    if scan.colour:
+        return np.array(Image.open(BytesIO(in_jpeg(scan.stored[frame], quality))).convert("RGB"))
     if scan.bits > 8:
         before = samples_of(scan, frame).values
         after = jpeg12(torch.tensor(before.astype(np.float64))[None, None], quality)[0, 0].numpy()
     else:
-        before = scan.stored[frame] - _stored_range(scan.data)[0]
+        before = scan.stored[frame] - scan.span[0]
         after = jpeg_file(before.astype(np.uint8), quality)
-    low, high = _stored_range(scan.data)
+    low, high = scan.span
     moved = np.clip(scan.stored[frame] + after.astype(np.int32) - before, low, high)
     return np.where(scan.padding[frame], scan.stored[frame], moved)
-
-# %% ../nbs/11h_files.ipynb #573a168d
-@dataclass(frozen=True)
-class Picture:
-    "A gray or colour picture: its luma, uint8 (H, W), and its colours, uint8 (H, W, 3), or None."
-
-    luma: np.ndarray
-    colour: np.ndarray | None = None
-
-    @property
-    def between(self) -> np.ndarray | None:
-        "Least and largest luma that each pixel may take without a channel leaving 0..255; None for gray."
-        if self.colour is None:
-            return None
-        down, up = self.colour.min(-1), 255 - self.colour.max(-1)
-        return np.stack([self.luma - down, self.luma + up])
-
-    def marked(self, stego: np.ndarray) -> np.ndarray:
-        "The picture with the luma of `stego`, uint8 (H, W), within `between`; uint8 (H, W) or (H, W, 3)."
-        if self.colour is None:
-            return stego
-        return (self.colour + (stego.astype(int) - self.luma)[..., None]).astype(np.uint8)
-
-# %% ../nbs/11h_files.ipynb #8cfb8882
-def read_picture(path: str | Path) -> Picture:
-    "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits."
-    image = read_image(path)
-    if image.dtype != np.uint8:
-        raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
-    if image.ndim == 2 or (image == image[..., :1]).all():
-        return Picture(image if image.ndim == 2 else image[..., 0])
-    return Picture(to_gray(image), image)
-
-
-def read_luma(path: str | Path) -> np.ndarray:
-    "The luma of a picture, uint8 (H, W), to be read from; of a JPEG file, the channel that it holds."
-    luma = read_picture(path).luma
-    with Image.open(path) as image:
-        if image.format == "JPEG" and image.mode == "RGB":
-            image.draft("L", image.size)
-            luma = np.asarray(ImageOps.exif_transpose(image).convert("L"))
-    return luma

@@ -145,4 +145,31 @@ def test_what_does_not_fit_is_said_first(folder):
     status, _, err = batch("in", "out", "--text", "A", "--key-file", "nowhere")
     assert status == 2 and "no key file" in err and not (folder / "out").exists()
     status, said, _ = batch("in", "read.csv", "--extract", "--json")
-    assert status == 0 and json.loads(said) == {"files": 3, "read": 0, "refused": 0, "report": "read.csv"}
+    assert status == 0 and json.loads(said) == {
+        "files": 3,
+        "read": 0,
+        "left_out": 0,
+        "refused": 0,
+        "report": "read.csv",
+    }
+
+
+def test_a_volume_is_left_out_and_said_so(folder):
+    (folder / "in" / "small.dcm").unlink()
+    (folder / "in" / "series" / "IM0001").unlink()
+    (folder / "in" / "head.nii.gz").write_bytes(b"of which a batch reads nothing")
+    status, said, err = batch("in", "out", "--text", "7", "--json")
+    assert (status, err) == (0, "") and json.loads(said) | {"marked": 1, "left_out": 1} == json.loads(said)
+    row = report(folder / "out" / "report.csv")["head.nii.gz"]
+    assert (row["status"], row["out"], row["refusal"]) == ("", "", "") and "--slice" in row["said"]
+    assert sorted(path.name for path in (folder / "out").glob("[!.]*")) == ["0.png", "report.csv"]
+    status, said, err = batch("in", "read.csv", "--extract")
+    assert (status, said, err) == (
+        0,
+        "read.csv: 0 of 2 files say a message, 1 say none, 1 left out (NIfTI)\n",
+        "",
+    )
+    assert report(folder / "read.csv")["head.nii.gz"]["said"] == row["said"]
+    (folder / "in" / "0.png").unlink()
+    assert "no image and no scan; of NIfTI volumes" in batch("in", "new", "--text", "7")[2]
+    assert "takes no NIfTI volumes" in batch("in", "new", "--text", "7", "--slice", "3")[2]

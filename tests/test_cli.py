@@ -184,7 +184,10 @@ def test_colour_and_gray_in_disguise(folder):
     )
     assert [status for status, *_ in answers] == [0] * 6 + [2], answers
     assert (answers[2][1], answers[5][1]) == ("A\n", "B\n")
-    assert json.loads(answers[3][1])["messages"][0]["text"] == "A" and "for DICOM files" in answers[6][2]
+    assert (
+        json.loads(answers[3][1])["messages"][0]["text"] == "A"
+        and "for DICOM and NIfTI files" in answers[6][2]
+    )
     before, after = (np.asarray(Image.open(folder / name), int) for name in ("rgb.png", "colour.png"))
     change = after - before
     assert change.any() and (change == change[..., :1]).all()  # hue stays

@@ -1,6 +1,7 @@
 """Marks in real DICOM files, by the command line: what is marked, what is refused, what others say."""
 
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pydicom.encaps
 import pytest
+from PIL import Image
 
 from cinn_nb.cli import main
-from cinn_nb.files import open_scan, samples_of, shown
+from cinn_nb.files import in_jpeg, looks, open_scan, samples_of, shown
 from conftest import ROOT
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -44,7 +47,7 @@ def cinn(*words: object) -> tuple[int, str, str]:
 
 def markable(path: Path) -> bool:
     with contextlib.suppress(ValueError):
-        return min(open_scan(path).stored.shape[1:]) >= 128
+        return min(open_scan(path).stored.shape[1:3]) >= 128
     return False
 
 
@@ -80,7 +83,12 @@ def changed_where_it_may(before: Path, after: Path, window: str | None = None) -
         view = old.windows(0)[0] if window == "header" else None
         frozen = np.stack([shown(old, frame, view).frozen for frame in old.frames()])
     moved = old.stored != new.stored
-    kept = {e.tag for e in old.data if e.tag.element} <= {e.tag for e in new.data}  # no group lengths
+    if old.colour:
+        change = new.stored.astype(int) - old.stored
+        assert (change == change[..., :1]).all(), "hue has changed"
+        moved = moved[..., 0]
+    lost = {e.tag for e in old.data if e.tag.element} - {e.tag for e in new.data}  # no group lengths
+    kept = all("Palette" in pydicom.datadict.keyword_for_tag(tag) for tag in lost)
     return moved.any() and not (moved & frozen).any() and kept
 
 
@@ -108,7 +116,7 @@ def marked(tmp_path_factory):
 
 
 @pytest.mark.parametrize("path", SOME, ids=by_name)
-def test_a_gray_file_is_marked_or_refused(path, marked):
+def test_a_file_is_marked_or_refused(path, marked):
     (status, said, err), out = marked(path)
     if status:
         assert status == 2 and re.fullmatch(r"cinn: [^\n]+\n", err) and not out.exists(), err
@@ -219,6 +227,156 @@ def test_every_frame_or_one_of_them(tmp_path):
     assert cinn("embed", tmp_path / "two.dcm", both, "--text", TEXT, *quick)[0] == 0
     assert [cinn("extract", both, "--frame", frame)[0] for frame in (0, 1)] == [0, 0]
     assert "frames 0..1" in cinn("extract", both, "--frame", 2)[2]
+
+
+ECHO, QUICK = SHIPPED / "examples_rgb_color.dcm", ("--survive", "70", "--channels", "turbo")
+
+
+def colour_file(kind: str, folder: Path) -> Path:
+    "A colour file of a kind, small enough to be marked in seconds."
+    data, path = pydicom.dcmread(ECHO), folder / "in.dcm"
+    pixels = data.pixel_array[60:196, 100:260]
+    data.Rows, data.Columns = pixels.shape[:2]
+    if kind == "planes":
+        data.PlanarConfiguration, data.PixelData = 1, pixels.transpose(2, 0, 1).tobytes()
+    elif kind == "pixels":
+        data.PixelData = pixels.tobytes()
+    elif kind == "JPEG":
+        data.PixelData = pydicom.encaps.encapsulate([in_jpeg(pixels, 95)])
+        data["PixelData"].is_undefined_length = True
+        data.PhotometricInterpretation = "YBR_FULL_422"
+        data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    elif kind == "palette":
+        data = pydicom.dcmread(SHIPPED / "examples_palette.dcm")
+        pixels = data.pixel_array[60:196, 300:460]
+        data.Rows, data.Columns, data.PixelData = *pixels.shape, pixels.tobytes()
+    data.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["pixels", "planes", "JPEG", "palette"])
+def test_colour_is_marked_in_its_luma(kind, tmp_path):
+    path, out = colour_file(kind, tmp_path), tmp_path / "a.dcm"
+    status, said, err = cinn("embed", path, out, "--text", "7", *QUICK, "--json")
+    assert status == 0, err
+    assert json.loads(said)["largest_hu"] is None and "turbo" in json.loads(said)["certificate"]
+    assert changed_where_it_may(path, out)
+    old, new = pydicom.dcmread(path), pydicom.dcmread(out)
+    assert (new.PhotometricInterpretation, new.SamplesPerPixel, new.BitsStored) == ("RGB", 3, 8)
+    assert new.PlanarConfiguration == int(kind == "planes") and "RedPaletteColorLookupTableData" not in new
+    assert new.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert new.get("LossyImageCompression", "") == (
+        "01" if kind == "JPEG" else old.get("LossyImageCompression", "")
+    )
+    assert new.SOPInstanceUID != old.SOPInstanceUID == new.SourceImageSequence[-1].ReferencedSOPInstanceUID
+    assert cinn("extract", out) == (0, "7\n", "")
+    assert "turbo" in cinn("certify", out)[1] and "160 pixels" in cinn("capacity", out)[1]
+
+
+def test_other_programs_read_marked_colour_and_find_no_new_fault(tmp_path):
+    dump, _ = tool("dcm2pnm"), tool("dciodvfy")
+    for kind in ("planes", "palette"):
+        path, out = colour_file(kind, tmp_path), tmp_path / "a.dcm"
+        assert cinn("embed", path, out, "--text", "7", *QUICK, "--force")[0] == 0
+        subprocess.run([dump, "+op", out, tmp_path / "a.ppm"], check=True, capture_output=True)
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "a.ppm")), open_scan(out).stored[0])
+        assert complaints(out) <= complaints(path)
+
+
+def test_marked_colour_is_read_after_jpeg_of_many_kinds(tmp_path):
+    path, out = colour_file("pixels", tmp_path), tmp_path / "a.dcm"
+    assert cinn("embed", path, out, "--text", "7", "--survive", "50")[0] == 0  # decoding rounds: not `turbo`
+    for sent in (tmp_path / name for name in ("b.dcm", "b.jpg", "b.png")):
+        assert cinn("attack", out, sent, "--quality", "80")[0] == 0
+        assert cinn("extract", sent)[:2] == (0, "7\n")
+    assert pydicom.dcmread(tmp_path / "b.dcm").LossyImageCompression == "01"
+    assert Image.open(tmp_path / "b.png").mode == "RGB"
+    data = pydicom.dcmread(out)  # as an archive compresses it
+    data.PixelData = pydicom.encaps.encapsulate([in_jpeg(data.pixel_array, 75)])
+    data["PixelData"].is_undefined_length = True
+    data.PhotometricInterpretation = "YBR_FULL_422"
+    data.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    data.save_as(tmp_path / "c.dcm")
+    assert len(looks(open_scan(tmp_path / "c.dcm"), 0)) == 2
+    assert cinn("extract", tmp_path / "c.dcm")[:2] == (0, "7\n")
+
+
+@pytest.fixture
+def volume(tmp_path):
+    "Writes a NIfTI volume of a type, with codes of its own, and gives its path."
+    nibabel = pytest.importorskip("nibabel")
+
+    def write(kind: str, name: str = "v.nii.gz") -> Path:
+        scan = open_scan(LIVER).stored[0, 100:300, 150:350]
+        values = (scan[..., None] * np.array([0.9, 1, 0.8]) * (0.1 if kind == "u1" else 1)).clip(0, 4095)
+        image = nibabel.Nifti1Image(
+            values.clip(0, 255 if kind == "u1" else None).astype(kind), np.diag([2, 2, 5, 1])
+        )
+        image.header.set_xyzt_units("mm", "sec")
+        image.header["descrip"], image.header["cal_max"], image.header["intent_name"] = "a liver", 900, "x"
+        if kind != "f4":
+            image.header.set_slope_inter(0.5, -10)
+        nibabel.save(image, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+def unpacked(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "kind, words", [("i2", QUICK), ("u1", QUICK), ("i2", (*QUICK, "--window", "header"))]
+)
+def test_a_slice_of_a_volume_is_marked_and_nothing_else(kind, words, volume, tmp_path):
+    source, out, at = volume(kind), tmp_path / "a.nii", ("--slice", "1")
+    status, said, err = cinn("embed", source, out, "--text", "7", *at, *words, "--json")
+    assert status == 0, err
+    before, after = unpacked(source), unpacked(out)
+    size = 2 if kind == "i2" else 1
+    start, one = len(before) - 3 * 200 * 200 * size, 200 * 200 * size
+    assert (
+        before[: start + one] == after[: start + one]
+        and before[start + 2 * one :] == after[start + 2 * one :]
+    )
+    assert before != after and json.loads(said)["largest"] > 0
+    assert cinn("extract", out, *at) == (0, "7\n", "")
+    assert cinn("extract", out, "--slice", "2")[0] == 1
+    assert "slice 1 of axis 2" in cinn("certify", out, *at)[1] and "200x200" in cinn("capacity", out, *at)[1]
+    if "--window" not in words:
+        for sent in (tmp_path / "b.nii.gz",) + (tmp_path / "b.jpg",) * (kind == "u1"):
+            assert cinn("attack", out, sent, "--quality", "80", *at)[0] == 0
+            assert cinn("extract", sent, *at[: 2 * (sent.suffix == ".gz")])[:2] == (0, "7\n")
+    status, _, err = cinn("embed", out, tmp_path / "c.nii", "--text", "7", *at, *words)
+    assert status == 2 and "already carr" in err and not (tmp_path / "c.nii").exists()
+
+
+def test_what_a_volume_cannot_is_refused_in_one_line(volume, tmp_path):
+    floats, whole = volume("f4", "f.nii"), volume("i2")
+    (tmp_path / "cut.nii.gz").write_bytes(whole.read_bytes()[:-99])
+    (tmp_path / "cut.nii").write_bytes(unpacked(whole)[:-99])
+    (tmp_path / "text.nii").write_text("no volume")
+    there = sorted(tmp_path.iterdir())
+    out = tmp_path / "a.nii"
+    lines = (
+        ((floats, out, "--slice", "1"), "float32, and a mark needs integers"),
+        ((whole, out), "no slice is named; along axis 2 give one from 0 to 2"),
+        ((whole, out, "--slice", "3"), "from 0 to 2"),
+        ((whole, out, "--slice", "200", "--axis", "0"), "from 0 to 199"),
+        ((whole, tmp_path / "a.dcm", "--slice", "1"), "must end in .nii, .nii.gz"),
+        ((whole, out, "--slice", "1", "--frame", "0"), "--frame is for DICOM files"),
+        ((LIVER, tmp_path / "a.dcm", "--slice", "1"), "--slice is for NIfTI files"),
+        ((tmp_path / "cut.nii.gz", out, "--slice", "1"), "cannot be unpacked"),
+        ((tmp_path / "cut.nii", out, "--slice", "1"), "truncated"),
+        ((tmp_path / "text.nii", out, "--slice", "1"), "no NIfTI file"),
+        ((ECHO, tmp_path / "a.dcm", "--window", "full"), "colour image"),
+        ((SHIPPED / "SC_rgb_rle_16bit.dcm", tmp_path / "a.dcm"), "16 bits each"),
+    )
+    for words, why in lines:
+        status, said, err = cinn("embed", *words, "--text", "7")
+        assert (status, said) == (2, "") and re.fullmatch(r"cinn: [^\n]+\n", err) and why in err, err
+    assert sorted(tmp_path.iterdir()) == there
 
 
 @pytest.mark.parametrize("when", ["check", "write"])
