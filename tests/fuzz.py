@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import csv
 import faulthandler
+import gzip
 import io
 import json
 import random
@@ -124,9 +125,49 @@ def scans() -> dict[str, tuple[bytes, bool]]:
     return found
 
 
+def colours() -> dict[str, tuple[bytes, bool]]:
+    "Colour DICOM files, whole: RGB with a message, planes one after the other, and a palette."
+    from cinn_nb.phantoms import phantom
+    from cinn_nb.watermark import embed
+
+    cover = phantom("chest", SIDE)
+    data = pydicom.dcmread(Path(pydicom.__file__).parent / "data" / "test_files" / "CT_small.dcm")
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
+    for name in ("PixelPaddingValue", "RescaleIntercept", "RescaleSlope"):
+        delattr(data, name)
+    data.SamplesPerPixel, data.PlanarConfiguration, data.PhotometricInterpretation = 3, 0, "RGB"
+    data.PixelData = np.stack([embed(cover, PAYLOAD, replace=True)] * 3, -1).tobytes()
+    found = {"rgb.dcm": (_file(data), True)}
+    data.PlanarConfiguration, data.PixelData = 1, np.stack([cover, cover // 2, 255 - cover]).tobytes()
+    found["planes.dcm"] = _file(data), False
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "PALETTE COLOR"
+    del data.PlanarConfiguration
+    ramp = (np.arange(256, dtype=np.uint16) * 257).tobytes()
+    for name in ("Red", "Green", "Blue"):
+        data.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [256, 0, 16])
+        setattr(data, f"{name}PaletteColorLookupTableData", ramp)
+    data.PixelData = cover.tobytes()
+    return found | {"palette.dcm": (_file(data), False)}
+
+
+def volumes() -> dict[str, tuple[bytes, bool]]:
+    "NIfTI volumes, whole: eight bits with a message in their first slice, sixteen, and packed."
+    import nibabel
+    from cinn_nb.phantoms import phantom
+    from cinn_nb.watermark import embed
+
+    cover, found = phantom("chest", SIDE), {}
+    stego = embed(cover, PAYLOAD, replace=True)
+    deep = cover.astype(np.int16) * 9
+    for name, image, marked in (("eight.nii", stego, True), ("deep.nii", deep, False)):
+        volume = np.stack([image, image], -1)
+        found[name] = nibabel.Nifti1Image(volume, np.eye(4), dtype=volume.dtype).to_bytes(), marked
+    return found | {"packed.nii.gz": (gzip.compress(found["eight.nii"][0]), True)}
+
+
 @lru_cache
 def whole_files(dicom: bool) -> dict[str, tuple[bytes, bool]]:
-    return pictures() | (scans() if dicom else {})
+    return pictures() | (scans() | colours() | volumes() if dicom else {})
 
 
 def damaged(data: bytes, draw: random.Random) -> bytes:
@@ -199,9 +240,14 @@ def talk(status: int, err: str) -> list[str]:
     return wrong
 
 
+def sliced(path: Path) -> list[str]:
+    "More words for a volume: which slice."
+    return ["--slice", "0"] if ".nii" in path.name else []
+
+
 def unlike(path: Path, payload: bytes) -> list[str]:
     "What is wrong with a file that was written and should say a payload."
-    said = called(["extract", str(path)], LIMIT)
+    said = called(["extract", str(path), *sliced(path)], LIMIT)
     return [] if said[:2] == (0, payload.decode() + "\n") else [f"wrote a file that says {said!r}"]
 
 
@@ -210,7 +256,8 @@ def faults(path: Path, command: str, marked: bool) -> list[str]:
     from cinn_nb.images import is_dicom
 
     kind = ".dcm" if is_dicom(path) else ".jpg" if command == "attack" else ".png"
-    words = COMMANDS[command].format(out=path.parent / "new", kind=kind).split()
+    kind = ".nii" if command == "embed" and sliced(path) else kind
+    words = COMMANDS[command].format(out=path.parent / "new", kind=kind).split() + sliced(path)
     before = set(path.parent.iterdir())
     answer = called([command, str(path), *words], SEARCH if command == "embed" else LIMIT)
     new = set(path.parent.iterdir()) - before
@@ -263,6 +310,8 @@ def batch_faults(folder: Path, out: Path) -> list[str]:
     wrong = talk(answer[0], answer[2])
     with open(out / "report.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    wrong += [f"{row['file']}: left out" for row in rows if not row["status"] and ".nii" not in row["file"]]
+    rows = [row for row in rows if row["status"]]  # volumes are left out: no slice is named
     done, refused = ([row for row in rows if (row["status"] == "0") == whole] for whole in (True, False))
     wrong += [f"{row['file']}: refused without a word" for row in refused if not row["refusal"]]
     wrong += [f"{row['file']}: {'; '.join(unlike(out / row['out'], NEW))}" for row in done
