@@ -20,7 +20,7 @@ import numpy as np
 from . import __version__
 from .keys import OVERHEAD, Key, add_key_options, key_from, open_readings, seal
 from .mark import PROMISES, EmbedError, NoWatermarkError, Reading, check_gray
-from .reader import all_promises
+from .reader import all_promises, read_stored_promise
 from cinn_nb.watermark import (
     CHANNELS,
     FAMILY_WORDS,
@@ -346,9 +346,7 @@ def _all_read(image: np.ndarray, every: bool = True, why: list | None = None) ->
 
     `why`: a list that takes the reason for that, if there is one to be told."""
     if image.dtype != np.uint8:
-        from cinn_nb.twelve_bit import read_stored
-
-        return [one for one in [read_stored(image)] if one]
+        return [one for one in [read_stored_promise(image)] if one]
     try:
         found = [read(image)]
     except NoWatermarkError as error:

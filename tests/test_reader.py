@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -20,9 +21,11 @@ from cinn_nb.keys import SealedError, seal
 from cinn_nb.mark import PROMISES, Reading
 from cinn_nb.network import NetworkMark
 from cinn_nb.phantoms import phantom
-from cinn_nb.reader import all_promises, read_promises
+from cinn_nb.reader import all_promises, read_promises, read_stored_promise
+from cinn_nb.twelve_bit import embed_stored, read_stored
 from cinn_nb.watermark import extract, read, readings
 from conftest import ROOT
+from pydicom.data import get_testdata_file
 
 RNG = np.random.default_rng
 FOLDER = ROOT / "tests" / "marked"
@@ -115,7 +118,8 @@ def test_places_and_soft_bits(n, h, w):
         (sturdy.LATTICES, sturdy.SturdyLayout, sturdy.read_sturdy),
     ):
         theirs = np.concatenate([see(values, kind(n, h, w, q)).numpy() for q in lattices])
-        args = (reader.coefficients(image), L, h, w, lattices, kind is sturdy.SturdyLayout)
+        stream = "sturdy" if kind is sturdy.SturdyLayout else "signs"
+        args = (reader.coefficients(image), L, h, w, lattices, stream)
         assert np.abs(reader.soft_bits(*args) - theirs).max() < TOLERANCE
 
 
@@ -211,3 +215,17 @@ def test_a_second_promise_is_told_and_other_marks_where_no_promise_may_be_shown(
     assert (done.returncode, done.stdout, done.stderr) == (0, "A\n", "")
     done = python(ONE.replace("assert", "0 #"), "extract", "closed.png", cwd=folder)  # asks the networks
     assert (done.returncode, done.stdout) == (0, "open\n") and "needs a key" in done.stderr
+
+
+def test_the_command_needs_no_torch_for_stored_values(tmp_path):
+    scan = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    marked = embed_stored(scan.pixel_array.astype(np.int16), b"ward 3", channels="turbo")
+    scan.PixelData = marked.astype("<i2").tobytes()
+    scan.save_as(tmp_path / "scan.dcm")
+    done = python(ONE.replace('"pydicom", ', ""), "extract", "scan.dcm", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "ward 3\n"), done.stderr
+
+
+def test_noise_in_stored_values_says_nothing():
+    noise = RNG(5).integers(-2000, 2000, (136, 131), np.int16)
+    assert read_stored_promise(noise) is None and read_stored(noise) is None
