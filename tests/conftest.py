@@ -1,5 +1,7 @@
 """What the rules share: the checkout, its files, its notebooks, and the commands of the environment."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
+# Several command lines in one process of their own: a list of [status, stdout, stderr].
 MANY = """
 import contextlib, io, json, sys
 from cinn_nb.cli import main
@@ -70,6 +72,19 @@ def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subproces
         text=True,
         timeout=300,
     )
+
+
+def cinn_here(*lines: list[str], cwd: Path) -> list[tuple[int, str, str]]:
+    "Command lines of `cinn` in this process, as loading torch takes longest: status, stdout, stderr of each."
+    from cinn_nb.cli import main
+
+    answers = []
+    for line in lines:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(line))
+        answers.append((status, out.getvalue(), err.getvalue()))
+    return answers
 
 
 def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = "A question.") -> Path:
