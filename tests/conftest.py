@@ -26,6 +26,29 @@ print(json.dumps(answers))
 """
 
 
+# Tests of many seconds, or that wait, go first, so that at the end no process works alone on one of them.
+LONG = (
+    "test_gpu_dry_run",
+    "test_a_grid_that_is_killed_again_and_again_ends_with_the_same_bytes",
+    "test_workers_end_when_the_grid_is_killed",
+    "test_two_processes_share_a_grid_and_do_nothing_twice",
+    "test_no_damaged_file_upsets_a_command",
+    "test_the_old_message_is_gone",
+    "test_only_what_changed_runs_again",
+    "test_checks_fail_before_and_pass_after",
+    "test_one_digit_in_a_table_changes_the_readme",
+    "test_a_killed_run_ends_as_if_nothing_had_happened",
+    "test_a_killed_batch_goes_on",
+    "test_the_documented_command_runs_a_job_through_slurm",
+)
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    "The tests of `LONG` first, in that order; the others stay in theirs."
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(getattr(item, "originalname", None), len(LONG)))
+
+
 def source_files() -> list[Path]:
     "All files that git tracks or would add; without git, all but what is made by a build or a run."
     try:
