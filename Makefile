@@ -125,13 +125,16 @@ clean: ## delete what the quick profile, tests and builds made (.venv and runs/f
 says:
 	@echo "The study needs no network but PyPI (to install, about 2 GB once); the quick profile runs on embedded data, on a CPU."
 
+# An older pip takes three times as long to choose the versions; compiling afterwards uses all cores, pip one.
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "make: this needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there'). Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@grep -qsF "$(CURDIR)/$(VENV)" $(BIN)/activate || { echo "Creating $(VENV)."; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing into $(VENV) (a few minutes the first time): torch first, then the rest, at the tested versions."
-	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	@$(PIP) install -c constraints.txt -e '.[all]'
+	@$(PIP) install 'pip>=26'
+	@$(PIP) install --no-compile -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@PYTHONWARNINGS=ignore $(PIP) install --no-compile -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@rm -f $(VENV)/.installed-*; touch $@
 
 $(INSTALLED).book: $(INSTALLED)

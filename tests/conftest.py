@@ -1,5 +1,7 @@
 """What the rules share: the checkout, its files, its notebooks, and the commands of the environment."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -11,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-# Several command lines in one process, as loading torch takes longest: a list of [status, stdout, stderr].
+# Several command lines in one process of their own: a list of [status, stdout, stderr].
 MANY = """
 import contextlib, io, json, sys
 from cinn_nb.cli import main
@@ -22,6 +24,29 @@ for line in json.loads(sys.argv[1]):
     answers.append([status, out.getvalue(), err.getvalue()])
 print(json.dumps(answers))
 """
+
+
+# Tests of many seconds, or that wait, go first, so that at the end no process works alone on one of them.
+LONG = (
+    "test_gpu_dry_run",
+    "test_a_grid_that_is_killed_again_and_again_ends_with_the_same_bytes",
+    "test_workers_end_when_the_grid_is_killed",
+    "test_two_processes_share_a_grid_and_do_nothing_twice",
+    "test_no_damaged_file_upsets_a_command",
+    "test_the_old_message_is_gone",
+    "test_only_what_changed_runs_again",
+    "test_checks_fail_before_and_pass_after",
+    "test_one_digit_in_a_table_changes_the_readme",
+    "test_a_killed_run_ends_as_if_nothing_had_happened",
+    "test_a_killed_batch_goes_on",
+    "test_the_documented_command_runs_a_job_through_slurm",
+)
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    "The tests of `LONG` first, in that order; the others stay in theirs."
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(getattr(item, "originalname", None), len(LONG)))
 
 
 def source_files() -> list[Path]:
@@ -70,6 +95,19 @@ def command(name: str, *args: object, cwd: Path = ROOT, **env: str) -> subproces
         text=True,
         timeout=300,
     )
+
+
+def cinn_here(*lines: list[str], cwd: Path) -> list[tuple[int, str, str]]:
+    "Command lines of `cinn` in this process, as loading torch takes longest: status, stdout, stderr of each."
+    from cinn_nb.cli import main
+
+    answers = []
+    for line in lines:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(list(line))
+        answers.append((status, out.getvalue(), err.getvalue()))
+    return answers
 
 
 def tiny_notebook(path: Path, *sources: str, parameters: str = "", prose: str = "A question.") -> Path:

@@ -109,7 +109,8 @@ def scans() -> dict[str, tuple[bytes, bool]]:
     found = {name: ((folder / name).read_bytes(), False) for name in SHIPPED if (folder / name).is_file()}
     deep = pydicom.dcmread(folder / "CT_small.dcm")
     found["IM0001"] = _file(deep), False  # a series often comes without a suffix
-    deep.PixelData = embed_stored(deep.pixel_array.astype(np.int32), PAYLOAD).astype("<i2").tobytes()
+    values = deep.pixel_array.astype(np.int32)
+    deep.PixelData = embed_stored(values, PAYLOAD, channels="turbo").astype("<i2").tobytes()
     found["marked.dcm"] = _file(deep), True
     eight = pydicom.dcmread(folder / "CT_small.dcm")
     eight.BitsAllocated, eight.BitsStored, eight.HighBit, eight.PixelRepresentation = 8, 8, 7, 0

@@ -129,10 +129,10 @@ def test_the_key_is_made_once(folder, monkeypatch):
     made, asked, plain = [], [], cinn_nb.keys.derive_key
     monkeypatch.setattr(cinn_nb.keys, "derive_key", lambda secret: made.append(secret) or plain(secret))
     monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or PASSPHRASE)
-    shutil.copy(SHIPPED / "examples_overlay.dcm", folder / "in" / "two.dcm")
-    shutil.copy(SHIPPED / "examples_overlay.dcm", folder / "in" / "three.dcm")
-    batch("in", "out", "--text", "ab", "--ask-passphrase")
+    shutil.copy(SHIPPED / "examples_overlay.dcm", folder / "in" / "two.dcm")  # room for a key in 12 bits
+    batch("in", "out", "--text", "ab", "--ask-passphrase", "--survive", "70", "--channels", "turbo")
     assert (len(made), len(asked)) == (1, 2)  # typed twice, since it will be needed again
+    assert {path.name for path in (folder / "out").glob("*.[pd]*")} == {"0.png", "two.dcm"}
     batch("out", "read.csv", "--extract", "--key-file", "key")
     assert [row["text"] for row in report(folder / "read.csv").values()] == ["ab", "ab"]
     batch("out", "read.csv", "--extract", "--force")

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from cinn_nb.study import main
 from conftest import ROOT, command
 
 # Two trainings, each judged on two splits of seeds: the judgements need the trainings.
@@ -93,10 +94,10 @@ def test_workers_end_when_the_grid_is_killed(tmp_path):
     assert not (len(list(store.glob("*/record.json"))) == 6)
 
 
-def test_the_command_says_what_would_run():
-    done = command("cinn-run", "grid", "24_speed", "--dry-run", "-p", "steps", 3)
-    assert done.returncode == 0, done.stderr
-    assert "4 runs: 0 there, 4 to run" in done.stdout
+def test_the_command_says_what_would_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CINN_STORE", str(tmp_path))
+    main(["grid", "24_speed", "--dry-run", "-p", "steps", "3"])
+    assert "4 runs: 0 there, 4 to run" in capsys.readouterr().out
     wrong = command("cinn-run", "grid", "24_speed", "-p", "steps", -3)
     assert wrong.returncode == 2 and "steps is -3" in wrong.stderr and "Traceback" not in wrong.stderr
 

@@ -12,7 +12,7 @@ from cinn_nb.jpeg import jpeg_file
 from cinn_nb.mark import EmbedError, NoWatermarkError
 from cinn_nb.phantoms import phantom
 from cinn_nb.search import PromisedMark
-from conftest import MANY, ROOT
+from conftest import MANY, ROOT, cinn_here
 
 keys = pytest.importorskip("cinn_nb.keys")
 pytest.importorskip("cryptography")
@@ -24,10 +24,11 @@ HOW = dict(survive=70, channels="turbo")
 WITHOUT = "import sys; sys.modules['cryptography'] = None\n"
 
 
-def cinn(*lines, cwd, before="", **variables):
+def cinn_without(*lines, cwd, **variables):
+    "Command lines in a process that finds no `cryptography`."
     paths = os.pathsep.join([str(ROOT), *sys.path])
     env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **variables}
-    call = [sys.executable, "-c", before + MANY, json.dumps([line.split() for line in lines])]
+    call = [sys.executable, "-c", WITHOUT + MANY, json.dumps([line.split() for line in lines])]
     done = subprocess.run(call, cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -92,11 +93,13 @@ def test_the_format_stays_readable():
     assert keys.unseal(bytes.fromhex("ff014c7f1c7dc16bbca3bba83dbb9be075cf9f91ef86e946"), key) == b"ward 3"
 
 
-def test_the_command_with_keys(tmp_path):
+def test_the_command_with_keys(tmp_path, monkeypatch):
+    for name, words in {"CINN_KEY": WORDS, "CINN_OTHER": OTHERS, "CINN_SHORT": "secret"}.items():
+        monkeypatch.setenv(name, words)
     write_image(tmp_path / "scan.png", COVER)
     (tmp_path / "key").write_bytes(WORDS.encode() + b"\r\n")
     promise = "--survive 70 --channels turbo"
-    answers = cinn(
+    lines = (
         f"embed scan.png a.png --text ward3 {promise} --passphrase-env CINN_KEY",
         "extract a.png --key-file key",
         "extract a.png --passphrase-env CINN_KEY --all",
@@ -108,11 +111,8 @@ def test_the_command_with_keys(tmp_path):
         "extract a.png --passphrase-env CINN_NONE",
         "extract a.png --key-file key --ask-passphrase",
         f"embed scan.png b.png --text ward3 {promise} --passphrase-env CINN_SHORT",
-        cwd=tmp_path,
-        CINN_KEY=WORDS,
-        CINN_OTHER=OTHERS,
-        CINN_SHORT="secret",
     )
+    answers = cinn_here(*map(str.split, lines), cwd=tmp_path)
     assert [status for status, *_ in answers] == [0, 0, 0, 1, 1, 1, 0, 2, 2, 2, 2]
     assert answers[0][1].startswith("a.png: 5 of at most 13 bytes embedded")
     assert (answers[1][1], answers[2][1]) == ("ward3\n", "promise: ward3\n")
@@ -126,12 +126,11 @@ def test_the_command_with_keys(tmp_path):
 def test_without_the_package_there_is_one_line_and_all_else_works(tmp_path):
     write_image(tmp_path / "scan.png", COVER)
     promise = "--survive 70 --channels turbo"
-    answers = cinn(
+    answers = cinn_without(
         f"embed scan.png a.png --text ward3 {promise} --passphrase-env CINN_KEY",
         f"embed scan.png a.png --text ward3 {promise}",
         "extract a.png",
         cwd=tmp_path,
-        before=WITHOUT,
         CINN_KEY=WORDS,
     )
     assert [status for status, *_ in answers] == [2, 0, 0]

@@ -28,7 +28,7 @@ FILES = (
     (15,),
     (80, 60),
 )
-COVERS = [(kind, size) for size in (128, 160, 192) for kind in ("chest", "mr_brain", "abdomen")]
+COVERS = [(kind, size) for size in (128, 136, 144) for kind in ("chest", "mr_brain", "abdomen")]
 PAIRS = list(itertools.product(KINDS, KINDS))
 
 
