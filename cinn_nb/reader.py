@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 import numpy as np
 from .mark import PROMISES, Reading, check_gray, promised_codes, sturdy_lengths
-from .reed_solomon import ERASED, doubtful_payloads, framed_payloads, gf_mul, keystream, least_certain
+from .reed_solomon import ERASED, doubtful_payloads, framed_payloads, gf_mul, keystream
 
 # %% ../nbs/11j_reader.ipynb #33a86596
 WAVES = ((0, 1), (1, 0), (1, 1), (0, 2))  # (u, v) of the four waves that carry bits
@@ -180,10 +180,9 @@ def _stored(values: np.ndarray) -> Iterator[Reading]:
         L = n * bits_per_byte(n, h, w)
         for stream, lattices in STORED.items() if PLACES * 8 * n <= 4 * h * w else ():
             soft = soft_bits(seen, L, h, w, lattices, stream)
-            words = words_in(soft, n)
-            for row in range(len(lattices)):
-                for _, payload, wrong in doubtful_payloads(words[row, None], soft[row, None], CODE_CHECKS):
-                    yield Reading(payload, wrong, n, CODE_CHECKS // 2, "twelve bit")
+            found = doubtful_payloads(words_in(soft, n), soft, CODE_CHECKS)
+            for _, payload, wrong in sorted(found, key=itemgetter(0)):  # lattice by lattice
+                yield Reading(payload, wrong, n, CODE_CHECKS // 2, "twelve bit")
 
 
 def read_stored_promise(values: np.ndarray) -> Reading | None:

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 import torch
 
-from cinn_nb import reader, search, sturdy
+from cinn_nb import reader, search, sturdy, twelve_bit
 from cinn_nb.dataset import embedded_images
 from cinn_nb.images import read_image, write_image
 from cinn_nb.informed import Layout, Spelling, carrier_values, keyed_places, read_places
@@ -57,6 +57,12 @@ def test_the_constants_are_the_senders():
     assert reader.LATTICES == sturdy.LATTICES == (25, 50, 40, 20, 70, 15, 10, 7, 5)
     ours = (reader.CODE_CHECKS, reader.TRUSTED, reader.LEAST)
     assert ours == (sturdy.CODE_CHECKS, sturdy.TRUSTED, sturdy.LEAST)
+    deep = {
+        "twelve twice": tuple(q for pair in twelve_bit.TWICE.values() for q in pair),
+        "signs": twelve_bit.PROMISED,
+    }
+    assert (reader.STORED, reader.STORED_LENGTHS, reader.RANGE) == (deep, twelve_bit.LENGTHS, twelve_bit.TOP)
+    assert reader.CODE_CHECKS == twelve_bit.CHECKS
     assert reader.MARKS == (sturdy.NAME, search.NAME) and reader.PLACES == Spelling.S
 
 
