@@ -124,6 +124,12 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def test_every_executed_copy_is_linked_on_the_front_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    copies = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("data/results/*/*.ipynb")]
+    assert copies and [copy for copy in copies if copy not in text] == []
+
+
 def test_one_digit_in_a_table_changes_the_readme(tmp_path):
     "`refresh` says whether the front page is what the tables say; `make prepare` calls it."
     root = copied(tmp_path)
