@@ -28,7 +28,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help reproduce test lab book slides alt browser sealed course install-model prepare gpu-pack gpu-unpack keep restore clean says
+.PHONY: help reproduce test lab book slides alt browser sealed course install-model prepare gpu-pack gpu-unpack keep restore archive clean says
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -117,6 +117,9 @@ keep: $(INSTALLED) ## put the finished full runs of EXPERIMENT=name into data/ru
 
 restore: $(INSTALLED) ## put the runs of data/runs/ into the store (CINN_STORE, default runs/store/)
 	@$(BIN)/python -c "from cinn_nb.elsewhere import restore_runs; [print(*item) for item in restore_runs().items()]"
+
+archive: $(INSTALLED) ## write what is reported (tables, kept runs, weights, figures) into dist/, one archive with its SHA-256
+	@$(BIN)/python -c "from cinn_nb.elsewhere import pack_results; from cinn_nb import __version__ as v; print(pack_results(f'dist/cinn-results-{v}.tar.gz'), f'dist/cinn-results-{v}.tar.gz')"
 
 clean: ## delete what the quick profile, tests and builds made (.venv and runs/full/ stay)
 	rm -rf runs/quick figures/quick .snakemake build dist _docs _proc .pytest_cache .hypothesis

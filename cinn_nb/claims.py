@@ -278,7 +278,8 @@ def _faults(claim: Claim) -> Iterator[str]:
     "What is wrong with a claim, before any table is opened."
     if claim.whose not in ("paper", "ours"):
         yield f"whose is {claim.whose!r}; it must be paper or ours"
-    if not (claim.root / "nbs" / f"{claim.notebook or claim.experiment}.ipynb").is_file():
+    notebooks = claim.root / "nbs"  # an archive of results has none
+    if notebooks.is_dir() and not (notebooks / f"{claim.notebook or claim.experiment}.ipynb").is_file():
         yield f"there is no notebook {claim.notebook or claim.experiment}"
     used = {
         f"rule {name}": names_in(getattr(claim, name)) for name in ("holds", "fails") if getattr(claim, name)
@@ -652,7 +653,7 @@ def _of_result(folder: Path, root: Path, files: Iterable[str] = ()) -> list[str]
             )
     given = ", ".join(f"{key} = {value}" for key, value in (record.get("parameters") or {}).items())
     lines += [_made_with(record), f"parameters: {given or 'not recorded'}"]
-    if folder.parent == root / "data" / "results":
+    if folder.parent == root / "data" / "results" and (root / "nbs").is_dir():
         lines.append(f"code: {stale(folder.name, root)['text']}")
     return [*lines, *_inputs(record.get("inputs") or {}, root), *_of_runs(record, root)]
 
@@ -671,6 +672,12 @@ def figure_source(path: str | Path) -> dict[str, str]:
             if hit := re.search(rf"<dc:{key}>([^<]*)</dc:{key}>", text):
                 found[key.title()] = hit[1]
     return {key: found[key] for key in ("Source", "Identifier") if key in found}
+
+
+def _home_of(path: Path) -> Path:
+    "The nearest folder above a file that has a claims.yaml, say an unpacked archive; else the repository."
+    above = path.resolve().parents if path.is_file() else []
+    return next((folder for folder in above if (folder / "claims.yaml").is_file()), repo_root())
 
 # %% ../nbs/14c_claims.ipynb #38f8fc4a
 def _result_that_wrote(path: Path, root: Path, about: Mapping[str, str]) -> Path | None:
@@ -773,7 +780,8 @@ def why(thing: str | Path, root: str | Path | None = None) -> str:
     model: lines of text, from the thing down to inputs with their hashes.
 
     Raises `ClaimError` for what is none of these."""
-    root, text = Path(root) if root else repo_root(), str(thing).strip()
+    text = str(thing).strip()
+    root = Path(root) if root else _home_of(Path(text))
     found = [path for path in (Path(text), root / text) if path.is_file()]
     if text in read_claims(root):
         lines = _of_claim(claim_of(text, root))
