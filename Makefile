@@ -86,8 +86,8 @@ course: $(INSTALLED) ## course/student/ and course/solutions/ from the sessions 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -c "from cinn_nb.handout import main; main('$(if $(NBGRADER),--nbgrader)'.split())"
 
 install-model: ## put the models that the full profile trained into the package
-	cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/
-	if [ -e runs/full/20b_channels ]; then cp runs/full/20b_channels/*_channels.{safetensors,json} cinn_nb/weights/; fi
+	if [ -e runs/full/20_train ]; then cp runs/full/20_train/{cinn,pointwise}*.{safetensors,json} cinn_nb/weights/; fi
+	if [ -e runs/full/20b_channels ]; then cp runs/full/20b_channels/{cinn,pointwise,lattice}_channels.{safetensors,json} cinn_nb/weights/; fi
 	if [ -e runs/full/26c_parts/lattice.safetensors ]; then cp runs/full/26c_parts/lattice.{safetensors,json} cinn_nb/weights/; fi
 
 prepare: $(INSTALLED) ## before a commit: format, export cinn_nb/, clean the notebooks, write README.md
