@@ -619,9 +619,20 @@ def record_of_run(name: str, root: Path) -> dict[str, Any]:
     return read_json(path)
 
 
+def _with_needed(records: list[dict[str, Any]], root: Path) -> list[dict[str, Any]]:
+    "Records of runs, then those of the runs that they need, as far as the store has them; none twice."
+    found, todo = {}, list(records)
+    while todo:
+        record = todo.pop(0)
+        if found.setdefault(record["id"], record) is record:
+            paths = [store_of(root) / name / "record.json" for name in record.get("needs", [])]
+            todo += [read_json(path) for path in paths if path.is_file()]
+    return list(found.values())
+
+
 def _publish_records(record: Mapping[str, Any], goal: Path, root: Path) -> list[Path]:
     "Write the records of all runs that a result rests on to runs.json; nothing where it names none."
-    runs = [record_of_run(name, root) for name in record.get("runs", [])]
+    runs = _with_needed([record_of_run(name, root) for name in record.get("runs", [])], root)
     text = scrub(json.dumps(runs, indent=1, ensure_ascii=False)) + "\n"
     return [write_text(goal / "runs.json", text)] if runs else []
 
