@@ -20,7 +20,7 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 from PIL import Image
 from .core import atomic_path, progress
-from .dataset import SEALED, data_dir, load_split, pixels_sha256, registry
+from .dataset import SEALED, _need, data_dir, load_split, pixels_sha256, registry
 from .experiment import finished, in_order, runs_of, store
 from .images import read_image, write_image
 from .provenance import environment, read_json, repo_root, sha256_of, write_json, write_text
@@ -261,8 +261,7 @@ def _local(source: str, aside: str) -> Path:
     "The path of an archive; one behind an address is downloaded first. Needs pooch for that."
     if "://" not in source:
         return Path(source)
-    import pooch
-
+    pooch = _need("pooch", "pooch", "an archive behind an address")
     return Path(pooch.retrieve(source, known_hash=None, fname="archive.tar.gz", path=aside))
 
 # %% ../nbs/14d_elsewhere.ipynb #8494df73
