@@ -714,10 +714,11 @@ def _of_model(path: Path, root: Path) -> list[str]:
         return lines + [f"  {line}" for line in _of_run(card["run"], root, set())]
     lines.append("  its card names no run: it was trained before cards did")
     digest = sha256_of(path.with_suffix(".safetensors")) if path.with_suffix(".safetensors").is_file() else ""
-    for record in sorted((root / "data" / "results").glob("*/provenance.json")):
-        for name, output in (read_json(record).get("outputs") or {}).items():
+    for record in sorted((root / "data").glob("*/*/provenance.json")):  # of models and of results
+        about = read_json(record)
+        for name, output in (about.get("outputs") or {}).items():
             if output == digest:
-                lines.append(f"  {record.parent.name} says that it wrote this file as {name}")
+                lines.append(f"  {about['experiment']} says that it wrote this file as {name}")
                 return lines + [f"    {line}" for line in _of_result(record.parent, root)]
     return [
         *lines,
