@@ -36,6 +36,9 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # One stamp per content of the three files that say what to install: touching them installs nothing.
 INSTALLED := $(VENV)/.installed-$(shell cat settings.ini constraints.txt setup.py | cksum | cut -d' ' -f1)
 
+# What the reading itself writes, and what only reports: no change of the code. CINN_COMMIT tells the records so.
+NOT_CODE := . ':!figures' ':!data/results' ':!README.md' ':!data/unsealed.csv' ':!data/sealed_crops.csv'
+
 help: ## list the targets
 	@echo "make TARGET [PROFILE=quick|medium|full] [TORCH_INDEX=url] [PYTHON=python3] [CORES=n]"; echo
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | while IFS=@ read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
@@ -77,10 +80,11 @@ browser: book ## look at the book in a headless Chromium: screenshots into _docs
 	@bash tests/browser/run.sh
 
 sealed: $(INSTALLED) ## read the sealed split for every reported figure, once per release (CINN_DATA, PURPOSE="what for"; the code must be tagged)
-	@test -n "$(PURPOSE)" || { echo 'make sealed: say what for, as in make sealed PURPOSE="release 0.2"; it is logged in data/unsealed.csv' >&2; exit 2; }
+	@test -n "$${PURPOSE:-}" || { echo 'make sealed: say what for, as in make sealed PURPOSE="release 0.2"; it is logged in data/unsealed.csv' >&2; exit 2; }
 	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "make sealed: the code is not frozen; tag it first (git tag -a NAME)" >&2; exit 2; }; \
-	git diff --quiet "$$tag" -- nbs cinn_nb data/models Snakefile settings.ini constraints.txt || { echo "make sealed: the code is not that of the tag $$tag; see git diff $$tag --stat" >&2; exit 2; }
-	@CINN_UNSEAL="$(PURPOSE)" $(BIN)/cinn-run nbs/32_sealed.ipynb -p profile full
+	git diff --quiet "$$tag" -- nbs cinn_nb data/models data/registry.csv data/channels.csv Snakefile settings.ini constraints.txt || { echo "make sealed: the code is not that of the tag $$tag; see git diff $$tag --stat" >&2; exit 2; }
+	@changed=$$(git status --porcelain -- $(NOT_CODE)); test -z "$$changed" || { printf 'make sealed: no commit knows these; commit or remove them first:\n%s\n' "$$changed" >&2; exit 2; }
+	@CINN_COMMIT=$$(git rev-parse HEAD) CINN_UNSEAL="$$PURPOSE" $(BIN)/cinn-run nbs/32_sealed.ipynb -p profile full
 
 course: $(INSTALLED) ## course/student/ and course/solutions/ from the sessions in nbs/9*, both run: checks fail before, pass after
 	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(or $(OMP_NUM_THREADS),2) $(BIN)/python -c "from cinn_nb.handout import main; main('$(if $(NBGRADER),--nbgrader)'.split())"
