@@ -7,17 +7,20 @@ __all__ = ['LISTS', 'RESULTS', 'MANIFEST', 'write_pack', 'unpack', 'pack_splits'
            'keep_runs', 'restore_runs', 'pack_results', 'fetch_results']
 
 # %% ../nbs/14d_elsewhere.ipynb #7c1814dd
+import csv
 import gzip
 import hashlib
 import io
 import os
 import tarfile
 import tempfile
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image
 from .core import atomic_path, progress
 from .dataset import SEALED, _need, data_dir, load_split, pixels_sha256, registry
@@ -147,6 +150,30 @@ def _unpack(path: str | Path, aside: str) -> None:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has none
         archive.extractall(aside)
 
+# %% ../nbs/14d_elsewhere.ipynb #5a1ed57f
+def _steps(folder: Path) -> int:
+    "Steps of a stopped training, from its curve; 0 where there is none."
+    try:
+        with open(folder / "curve.csv", newline="", encoding="utf-8") as stream:
+            return max(int(row["step"]) for row in csv.DictReader(stream))
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _go_further(folder: Path, goal: Path) -> str:
+    "Put a stopped training in the place of one that got less far, which is kept beside it."
+    lock = FileLock(store() / f"{goal.stem}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return "refused: a process here works on it"
+    try:
+        os.replace(goal, goal.with_name(f"{goal.name}.before-{time.time_ns()}"))
+        os.replace(folder, goal)
+    finally:
+        lock.release()
+    return "further than what was there"
+
 # %% ../nbs/14d_elsewhere.ipynb #86788961
 def take_in(path: str | Path, also: str | Path | None = None) -> dict[str, str]:
     """Put the runs of an archive into the store: id -> "new", "there already", or why it was refused.
@@ -164,8 +191,10 @@ def take_in(path: str | Path, also: str | Path | None = None) -> dict[str, str]:
 
 
 def _give_place(folder: Path) -> str:
-    "Move one run into the store, if it is whole and not there."
+    "Move one run into the store, if it is whole and not there; a stopped training also if it got further."
     goal = store() / folder.name
+    if folder.suffix == ".work" and _steps(folder) > _steps(goal) > 0:
+        return _go_further(folder, goal)
     if goal.exists():
         return "there already"
     if folder.suffix != ".work" and (why := _why_not(folder)):
