@@ -482,6 +482,7 @@ def problems(root: str | Path | None = None) -> list[str]:
 def _numbers_of(modules: Iterable[str], root: Path) -> list[str]:
     "Numbers of the notebooks that define modules: `jpeg_fast` is 04b. Sorted."
     stems = [path.stem for path in (root / "nbs").glob("*.ipynb")]
+    stems.sort(reverse=True)  # 27_channels uses the module that 04c_channels defines: the lowest counts
     number = {stem.partition("_")[2]: stem.split("_")[0] for stem in stems}
     number |= {stem: stem.split("_")[0] for stem in stems}
     return sorted({number.get(module, module) for module in modules})
@@ -561,18 +562,26 @@ def _short(text: Any, digits: int = 12) -> str:
     return str(text or "unknown")[:digits]
 
 
+def _file_of(name: str) -> str:
+    "Where an input lies, seen from the repository: `model:cinn` is a file of the package."
+    kind, _, model = name.partition(":")
+    if kind != "model":
+        return name
+    return model if model.endswith(".safetensors") else f"cinn_nb/weights/{model}.safetensors"
+
+
 def _inputs(read: Mapping[str, str], root: Path) -> list[str]:
     "A line for each input of a record: its hash, and whether the file is still the same."
     lines = []
     for name, then in read.items():
-        path, now = root / name, ""
-        if not name.startswith(("split:", "model:")):
+        path, now = root / _file_of(name), ""
+        if not name.startswith("split:"):
+            same = path.exists() and sha256_of(path).startswith(then)
             now = (
-                ": the same file"
-                if path.is_file() and sha256_of(path).startswith(then)
-                else ": changed since"
+                (": the same file" if same else ": changed since")
+                if path.exists()
+                else ": not in this checkout"
             )
-            now = now if path.exists() else ": not in this checkout"
         lines.append(f"input {name}, {_short(then)}{now}")
     return lines
 
