@@ -30,12 +30,18 @@ REPORT, ROWS = "report.csv", ".cinn-batch"  # in the folder that is written into
 
 
 def files_in(folder: Path, but: Path | None = None) -> list[Path]:
-    "Images and scans below a folder, relative to it, sorted; without hidden files and what is in `but`."
+    """Images and scans below a folder, relative to it, sorted; without hidden files and what is in `but`.
+
+    `OSError` for a folder or a file that may not be read."""
     from cinn_nb.images import PICTURES, is_dicom
     from cinn_nb.nifti import is_nifti
 
     but, found = but.resolve() if but else None, []
-    for place, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
         here = Path(place)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != but)
         whole = [here / name for name in names if not name.startswith(".") and (here / name).is_file()]
@@ -102,7 +108,8 @@ def _sha256(path: Path) -> str:
 
 
 def _row_file(out: Path, source: Path) -> Path:
-    return out / ROWS / f"{hashlib.sha256(source.as_posix().encode()).hexdigest()[:32]}.json"
+    name = source.as_posix().encode("utf-8", "surrogatepass")  # a name need not be UTF-8
+    return out / ROWS / f"{hashlib.sha256(name).hexdigest()[:32]}.json"
 
 
 def _task(payload: bytes, how: How) -> str:
@@ -250,7 +257,8 @@ def side_by_side(task: Any, jobs: Sequence[tuple], workers: int) -> Iterator[tup
 def _finish(report: Path, rows: Sequence[dict[str, Any]]) -> None:
     "The report: one line a file, sorted, written aside and renamed."
     columns = [name for name in dict.fromkeys(key for row in rows for key in row) if name != "task"]
-    with atomic_path(report) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    how = dict(newline="", encoding="utf-8", errors="backslashreplace")  # for a name that is not UTF-8
+    with atomic_path(report) as aside, open(aside, "w", **how) as file:
         table = csv.DictWriter(file, columns, extrasaction="ignore")
         table.writeheader()
         table.writerows(sorted(rows, key=lambda row: row["file"]))
@@ -277,6 +285,23 @@ def run_jobs(task: Any, jobs: Sequence[tuple], at: int, report: Path, workers: i
     _finish(report, rows)
     return rows
 
+# %% ../nbs/12d_batch.ipynb #3e7a90d2
+def _listed(path: Path) -> list[dict[str, str]]:
+    "The lines of a CSV with the columns file and text; `ValueError` for what is none."
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as CSV in UTF-8, save it as that: {error}") from error
+    if not rows or not {"file", "text"} <= rows[0].keys():
+        raise ValueError(f"{path} needs the columns file and text, and a line for each file")
+    for number, row in enumerate(rows, 1):
+        if row["file"] is None or row["text"] is None:
+            raise ValueError(
+                f"{path} has only {list(row.values())[0]!r} in its row {number}; give file and text"
+            )
+    return rows
+
 # %% ../nbs/12d_batch.ipynb #57d516d0
 def payloads_of(
     files: Sequence[Path], text: str | None, file: Path | None, listed: Path | None
@@ -287,10 +312,7 @@ def payloads_of(
     if listed is None:
         payload = file.read_bytes() if file else text.encode("utf-8")
         return dict.fromkeys(files, payload)
-    with open(listed, newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows or not {"file", "text"} <= rows[0].keys():
-        raise ValueError(f"{listed} needs the columns file and text, and a line for each file")
+    rows = _listed(listed)
     found = {Path(row["file"]): row["text"].encode("utf-8") for row in rows}
     if len(found) < len(rows):
         raise ValueError(f"{listed} lists a file twice")
@@ -320,6 +342,28 @@ def _read_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], wor
     text = f"{read} of {len(rows)} files say a message, {silent} say none{_left(out)}"
     _tell(args, text, bad, args.OUT, files=len(rows), read=read, left_out=out)
 
+# %% ../nbs/12d_batch.ipynb #c40d62ab
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    "For one batch at a time, `ValueError` for a second one; where folders can be locked, as on Unix."
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    (out / ROWS).mkdir(parents=True, exist_ok=True)
+    handle = os.open(out / ROWS, os.O_RDONLY)  # a lock ends with its process, however that ends
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                hint = "wait until it ends, or give another folder"
+                raise ValueError(f"another batch is writing into {out}; {hint}") from None
+        yield
+    finally:
+        os.close(handle)
+
 # %% ../nbs/12d_batch.ipynb #059485f0
 def _mark_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], workers: int) -> None:
     given = payloads_of(files, args.text, args.file, args.list)
@@ -327,7 +371,8 @@ def _mark_all(args: argparse.Namespace, folder: Path, files: Sequence[Path], wor
     args.OUT.mkdir(parents=True, exist_ok=True)
     out, how = args.OUT.resolve(), How(tuple(args.how), tuple(args.look), args.key, args.force)
     jobs = [(folder, out, source, payload, how) for source, payload in given.items()]
-    rows = run_jobs(mark_one, jobs, 2, args.OUT / REPORT, workers)
+    with _alone(args.OUT):
+        rows = run_jobs(mark_one, jobs, 2, args.OUT / REPORT, workers)
     done, aside = (sum(row["status"] == status for row in rows) for status in (0, ""))
     text, count = f"{done} of {len(rows)} files marked{_left(aside)}", len(rows)
     told = dict(files=count, marked=done, left_out=aside)

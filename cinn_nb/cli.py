@@ -34,11 +34,14 @@ from cinn_nb.watermark import (
 )
 
 # %% ../nbs/12b_cli.ipynb #18983fcd
+_NO_FILE = "is a pipe or a device; give the name of a file"
+
+
 def _check_in(path: Path) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give a file")
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError(f"{path} {_NO_FILE}" if path.exists() else f"there is no file {path}")
 
 
 _LOSES = "; other formats lose or may lose part of the mark"
@@ -49,13 +52,15 @@ def _check_suffix(path: Path, suffixes: tuple[str, ...], why: str = "") -> None:
         raise ValueError(f"{path} must end in {', '.join(suffixes)}{why}")
 
 
-def _check_out(path: Path, force: bool, sources: list[Path]) -> None:
+def _check_out(path: Path, force: bool, sources: list[Path | None]) -> None:
     "`ValueError` unless `path` can be written: its folder exists, it is no source, it is new (or `force`)."
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give a file name")
     if not path.parent.is_dir():
         raise ValueError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    for source in sources:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} {_NO_FILE}")
+    for source in filter(None, sources):
         if path.resolve() == source.resolve() or path.exists() and os.path.samefile(path, source):
             raise ValueError(f"{path} is the input itself; give another name for the output")
     if path.exists() and not force:
@@ -126,6 +131,8 @@ def _named(path: Path, call, *args, **kwargs):
 
 
 def _utf8(text: str) -> bytes:
+    if not isinstance(text, str):  # what argparse of some Pythons makes of --text=--
+        raise ValueError("--text says nothing; put such a message into a file and use --file")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -311,7 +318,7 @@ def _run_embed(args: argparse.Namespace) -> None:
         _check_in(args.file)
     kind = _kind(args.IN)
     _check_suffix(args.OUT, _ends_of(kind), f", as IN is a {kind} file" if kind else _LOSES)
-    _check_out(args.OUT, args.force, [args.IN] + [args.file] * bool(args.file))
+    _check_out(args.OUT, args.force, [args.IN, args.file, args.key_file])
     if args.model and (args.survive or args.anywhere):
         raise ValueError("--model names a network; --survive and --anywhere write marks without one")
     payload = args.file.read_bytes() if args.file else _utf8(args.text)
@@ -377,7 +384,7 @@ def _run_extract(args: argparse.Namespace) -> None:
     "cinn extract: read, then print the payload or write it to a file."
     _check_in(args.IN)
     if args.out:
-        _check_out(args.out, args.force, [args.IN])
+        _check_out(args.out, args.force, [args.IN, args.key_file])
     found, why = [], []  # words of the look, reading
     for words, image in _seen(args):
         found += [(words, one) for one in _said(image, args.all, why)]
@@ -679,6 +686,8 @@ def _run_batch(args: argparse.Namespace) -> None:
     "cinn batch: a folder into another; what `embed` knows and `batch` does not is handed on to it."
     if not args.extract and args.text is None and not args.file and not args.list:
         raise ValueError("say what to embed: --text, --file or --list; or --extract to read")
+    if args.text is not None:
+        _utf8(args.text)
     told = _parser().parse_args(["embed", "in.png", "out.png", "--text", "A", *args.words])
     if told.slice is not None or told.axis is not None:
         raise ValueError("--slice, --axis: a batch takes no NIfTI volumes; mark their slices one by one")
@@ -749,6 +758,31 @@ def _calm():
         os.dup2(real, 2)
         os.close(real)
 
+# %% ../nbs/12b_cli.ipynb #b8f04c1e
+@contextlib.contextmanager
+def _printed() -> Iterator[None]:
+    """Shows a name that standard output cannot encode as numbers, and writes out what was printed.
+
+    `OSError` where that cannot be done, and only once: Python would say it again when it ends."""
+    out = sys.stdout
+    if not hasattr(out, "reconfigure"):  # somebody else listens, as in a notebook
+        yield
+        return
+    before = out.errors
+    out.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        try:
+            out.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, out.fileno())
+            os.close(nowhere)
+            raise
+        finally:
+            out.reconfigure(errors=before)
+
 # %% ../nbs/12b_cli.ipynb #d928063d
 def main(argv: list[str] | None = None, key: Key | None = None) -> int:
     """The command `cinn`; returns the exit status: 0 done, 1 no watermark found, 2 anything else (one line).
@@ -759,7 +793,7 @@ def main(argv: list[str] | None = None, key: Key | None = None) -> int:
         args.words, args.given = words, key
         if words and args.run is not _run_batch:
             _parser().parse_args(argv)  # says which words it does not know
-        with _calm():
+        with _calm(), _printed():
             args.run(args)
         return 0
     except (ValueError, OSError, ImportError, MemoryError) as error:

@@ -51,11 +51,23 @@ class Picture:
         return (self.colour + (stego.astype(int) - self.luma)[..., None]).astype(np.uint8)
 
 # %% ../nbs/11h_files.ipynb #8cfb8882
+def _beyond_bytes(path: str | Path) -> str | None:
+    "What Pillow would cut to 8 bits, or wrap round, without a word; None for samples of 0 to 255."
+    with Image.open(path) as image:
+        layouts = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
+        signs = getattr(image, "tag_v2", {}).get(339, 1)  # TIFF's SampleFormat: 2 is signed
+    if any(layout.endswith((";16B", ";16L", ";16N")) for layout in layouts):
+        return "have 16 bits"
+    return "are signed" if 2 in np.atleast_1d(signs) else None
+
+
 def read_picture(path: str | Path) -> Picture:
-    "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits."
+    "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits, and for signed samples."
     image = read_image(path)
     if image.dtype != np.uint8:
         raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
+    if why := _beyond_bytes(path):
+        raise ValueError(f"{path}: its samples {why}; a picture needs 0 to 255, convert it first")
     if image.ndim == 2 or (image == image[..., :1]).all():
         return Picture(image if image.ndim == 2 else image[..., 0])
     return Picture(to_gray(image), image)

@@ -169,12 +169,17 @@ def add_key_options(parser: argparse.ArgumentParser) -> None:
 
 def _asked(twice: bool) -> str:
     "A passphrase typed by the user, not shown; typed twice if it will be needed to read something again."
-    first = getpass.getpass("passphrase: ")
-    if twice and getpass.getpass("again: ") != first:
+    try:
+        first = getpass.getpass("passphrase: ")
+        same = not twice or getpass.getpass("again: ") == first
+    except EOFError:
+        hint = "where nobody can type, use --passphrase-env or --key-file"
+        raise ValueError(f"--ask-passphrase: no passphrase was typed; {hint}") from None
+    if not same:
         raise ValueError("the two passphrases differ; nothing is done")
     return first
 
-
+# %% ../nbs/11e_keys.ipynb #a91c5e07
 def key_from(args: argparse.Namespace, twice: bool = False) -> Key | None:
     "The key that the options name, None if they name none; `ValueError` where it cannot be had."
     if args.key_file:

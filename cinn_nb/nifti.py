@@ -73,6 +73,9 @@ def _voxels(raw: bytes | bytearray, header: Any) -> np.ndarray:
     if why := _refused(kind, shape):
         raise ValueError(why)
     count, start = int(np.prod(shape)), int(header.get_data_offset())
+    if start < header.single_vox_offset:
+        told = f"its voxels would begin at byte {start}, inside the header"
+        raise ValueError(f"{told}; save it again, as with nibabel.save")
     if len(raw) < start + count * kind.itemsize:
         raise ValueError("it is truncated: voxels are missing at its end")
     return np.frombuffer(raw, kind, count, start).reshape((*shape, 1)[:3], order="F")
@@ -128,7 +131,9 @@ def _slice_of(path: str | Path, index: int | None, axis: int) -> Volume:
         asked = "no slice is named" if index is None else f"slice is {index}"
         raise ValueError(f"{asked}; along axis {axis} give one from 0 to {last} (--slice, --axis)")
     _span(voxels.dtype, voxels[index])
-    return Volume(Path(path), header, voxels[index][None].astype(np.int32), raw, axis, index)
+    volume = Volume(Path(path), header, voxels[index][None].astype(np.int32), raw, axis, index)
+    _ = volume.windows(0)  # asks for scale and window, which the header may hold wrongly
+    return volume
 
 
 def open_volume(path: str | Path, index: int | None, axis: int = 2) -> Volume:

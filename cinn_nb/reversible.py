@@ -6,7 +6,6 @@
 __all__ = ['write_residual', 'restore']
 
 # %% ../nbs/11i_reversible.ipynb #e1e5b03b
-import zipfile
 from pathlib import Path
 import numpy as np
 from .core import atomic_path
@@ -41,11 +40,15 @@ def restore(stego: np.ndarray, path: str | Path) -> np.ndarray:
     """The cover of a stego image whose residual `write_residual` wrote; same shape and type, bit for bit.
 
     `ValueError` if the file is no residual or damaged, and if the image is not the very one that it was made
-    for, such as a JPEG file of it."""
+    for, such as a JPEG file of it. `FileNotFoundError` for a wrong path."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             residual, cover, made_for = archive["residual"], str(archive["cover"]), str(archive["stego"])
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # on a damaged archive numpy, zipfile and zlib raise whatever they meet
         raise ValueError(f"{path} is no residual, or damaged: {error}") from error
     if pixels_sha256(stego) != made_for:
         raise ValueError(f"{path} belongs to another image, or this one has changed since (a JPEG file?)")

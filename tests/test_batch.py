@@ -6,8 +6,10 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import kill_batch
@@ -15,6 +17,7 @@ import pydicom
 import pytest
 
 import cinn_nb.keys
+from cinn_nb.batch import _alone
 from cinn_nb.cli import main
 from fuzz import one_by_one
 
@@ -173,3 +176,54 @@ def test_a_volume_is_left_out_and_said_so(folder):
     (folder / "in" / "0.png").unlink()
     assert "no image and no scan; of NIfTI volumes" in batch("in", "new", "--text", "7")[2]
     assert "takes no NIfTI volumes" in batch("in", "new", "--text", "7", "--slice", "3")[2]
+
+
+@pytest.mark.parametrize(
+    "listed, why",
+    [
+        (b"file,text\n0.png\n", "'0.png' in its row 1"),
+        ("file,text\n0.png,\u00e9\n".encode("latin-1"), "CSV in UTF-8"),
+        (b"file,text\n0.png," + bytes(200_000) + b"\n", "CSV in UTF-8"),
+        (b"file;text\n0.png;7\n", "needs the columns file and text"),
+    ],
+)
+def test_a_list_that_is_none_is_one_line(folder, listed, why):
+    (folder / "list.csv").write_bytes(listed)
+    status, said, err = batch("in", "out", "--list", "list.csv")
+    assert (status, said) == (2, "") and re.fullmatch(r"cinn: list.csv [^\n]+\n", err) and why in err
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_a_name_that_is_no_utf8_has_its_row(folder):
+    for name in ("series/IM0001", "small.dcm"):
+        (folder / "in" / name).unlink()
+    (folder / "in" / "0.png").rename(folder / "in" / "M\udcfcller.png")
+    for _ in range(2):
+        assert batch("in", "out", "--text", "7")[0] == 0
+        assert report(folder / "out" / "report.csv")["M\\udcfcller.png"]["status"] == "0"
+    assert batch("out", "read.csv", "--extract")[0] == 0
+    assert report(folder / "read.csv")["M\\udcfcller.png"]["text"] == "7"
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(folder, monkeypatch):
+    scandir = os.scandir
+
+    def locked(place):
+        if Path(place).name == "series":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    status, said, err = batch("in", "out", "--text", "7")
+    assert (status, said) == (2, "") and re.fullmatch(r"cinn: [^\n]+series'\n", err)
+    assert not (folder / "out").exists()
+
+
+def test_a_second_batch_does_not_write_into_the_same_folder(folder):
+    pytest.importorskip("fcntl", reason="folders cannot be locked here")
+    with _alone(folder / "out"):
+        status, said, err = batch("in", "out", "--text", "7")
+    assert (status, said) == (2, "") and "another batch is writing into out" in err
+    assert [path.name for path in (folder / "out").rglob("*")] == [".cinn-batch"]
+    assert batch("in", "out", "--text", "7")[1].endswith("2 of 3 files marked\n")

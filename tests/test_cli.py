@@ -303,6 +303,11 @@ WRONG_USE = {
         ["embed", "scan.png", "there.png", "--file", "there.png", "--force"],
         "is the input itself",
     ),
+    "message is nothing that argparse gives": ([*EMBED[:3], "--text=--"], "--text says nothing"),
+    "key is OUT": (
+        ["extract", "scan.png", "--out", "note.txt", "--force", "--key-file", "note.txt"],
+        "is the input itself",
+    ),
     "quality 0": (
         ["attack", "scan.png", "new.jpg", "--quality", "0"],
         "'0' is not a whole number from 1 to 100",
@@ -409,3 +414,33 @@ def test_version_and_the_installed_command(folder):
     assert command("cinn", "--version", cwd=folder).stdout == version
     done = command("cinn", "extract", "nowhere.png", cwd=folder)
     refused(done.returncode, done.stdout, done.stderr, "no file nowhere.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_neither_read_nor_replaced(folder):
+    os.mkfifo(folder / "pipe.png")
+    lines = (
+        ["extract", "pipe.png"],
+        ["embed", "scan.png", "pipe.png", "--text", "A", "--force"],
+        ["extract", "scan.png", "--out", "pipe.png", "--force"],
+    )
+    for answer in cinn_here(*lines, cwd=folder):
+        refused(*answer, "pipe.png is a pipe or a device")
+    assert (folder / "pipe.png").is_fifo()
+
+
+def test_a_name_that_cannot_be_printed_is_printed_as_numbers(folder):
+    code = "import sys; sys.stdout.reconfigure(encoding='ascii'); " + ONE
+    done = python(code, "attack", "scan.png", "\u0394.png", "--quality", "50", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("\\u0394.png: JPEG")
+    assert (folder / "\u0394.png").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_what_cannot_be_printed_is_a_failure_in_one_line(folder):
+    env = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    line = [sys.executable, "-c", ONE, "capacity", "scan.png"]
+    with open("/dev/full", "w") as full:
+        env |= {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, cwd=folder, env=env, stdout=full, stderr=subprocess.PIPE, text=True)
+    refused(done.returncode, "", done.stderr, "No space left")

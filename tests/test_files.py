@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -358,6 +360,10 @@ def test_what_a_volume_cannot_is_refused_in_one_line(volume, tmp_path):
     (tmp_path / "cut.nii.gz").write_bytes(whole.read_bytes()[:-99])
     (tmp_path / "cut.nii").write_bytes(unpacked(whole)[:-99])
     (tmp_path / "text.nii").write_text("no volume")
+    for name, at, number in (("head.nii", 108, 100.0), ("scale.nii", 116, np.nan)):  # vox_offset, scl_inter
+        raw = bytearray(unpacked(whole))
+        raw[at : at + 4] = np.float32(number).tobytes()
+        (tmp_path / name).write_bytes(raw)
     there = sorted(tmp_path.iterdir())
     out = tmp_path / "a.nii"
     lines = (
@@ -371,6 +377,8 @@ def test_what_a_volume_cannot_is_refused_in_one_line(volume, tmp_path):
         ((tmp_path / "cut.nii.gz", out, "--slice", "1"), "cannot be unpacked"),
         ((tmp_path / "cut.nii", out, "--slice", "1"), "truncated"),
         ((tmp_path / "text.nii", out, "--slice", "1"), "no NIfTI file"),
+        ((tmp_path / "head.nii", out, "--slice", "1"), "begin at byte 100, inside the header"),
+        ((tmp_path / "scale.nii", out, "--slice", "1"), "scale.nii cannot be marked: Valid slope"),
         ((ECHO, tmp_path / "a.dcm", "--window", "full"), "colour image"),
         ((SHIPPED / "SC_rgb_rle_16bit.dcm", tmp_path / "a.dcm"), "16 bits each"),
     )
@@ -415,3 +423,32 @@ def test_wrong_use_of_dicom_is_refused(name, tmp_path, monkeypatch):
     status, said, err = cinn(*words)
     assert (status, said) == (2, "") and re.fullmatch(r"cinn: [^\n]+\n", err) and fragment in err, err
     assert list(tmp_path.iterdir()) == []
+
+
+def png(pixels: np.ndarray, kind: int) -> bytes:
+    "A PNG file of 16-bit samples (H, W, channels), which Pillow writes of gray ones only."
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    H, W, _ = pixels.shape
+    rows = np.pad(pixels.astype(">u2").reshape(H, -1).view(np.uint8), ((0, 0), (1, 0)))
+    head = struct.pack(">IIBBBBB", W, H, 16, kind, 0, 0, 0)
+    whole = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + whole
+
+
+def test_pictures_that_pillow_would_cut_to_8_bits_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    deep = np.random.default_rng(0).integers(0, 65536, (128, 128, 3))
+    opaque = np.full((128, 128, 1), 65535)
+    Path("rgb.png").write_bytes(png(deep, 2))
+    Path("rgba.png").write_bytes(png(np.concatenate([deep, opaque], -1), 6))
+    Path("la.png").write_bytes(png(np.concatenate([deep[..., :1], opaque], -1), 4))
+    Image.fromarray(deep[..., 0].astype(np.uint8)).save("signed.tif", tiffinfo={339: 2})
+    there = sorted(tmp_path.iterdir())
+    for path in there:
+        status, said, err = cinn("embed", path.name, "a.png", "--text", "7")
+        assert (status, said) == (2, "") and err.startswith(f"cinn: {path.name}: its samples ")
+        assert ("are signed" if path.suffix == ".tif" else "have 16 bits") in err and "convert it" in err
+    assert sorted(tmp_path.iterdir()) == there

@@ -16,6 +16,7 @@ from conftest import MANY, ROOT, cinn_here
 
 keys = pytest.importorskip("cinn_nb.keys")
 pytest.importorskip("cryptography")
+from cinn_nb.cli import main  # noqa: E402
 from cinn_nb.watermark import embed, extract, read  # noqa: E402
 
 WORDS, OTHERS = "seven odd yellow birds sing", "some other words"
@@ -136,3 +137,16 @@ def test_without_the_package_there_is_one_line_and_all_else_works(tmp_path):
     assert [status for status, *_ in answers] == [2, 0, 0]
     assert "pip install 'cryptography" in answers[0][2] and answers[0][2].count("\n") == 1
     assert answers[2][1] == "ward3\n"
+
+
+def test_nobody_there_to_type_is_one_line(tmp_path, monkeypatch, capsys):
+    def nobody(prompt):
+        raise EOFError
+
+    write_image(tmp_path / "scan.png", COVER)
+    monkeypatch.setattr("getpass.getpass", nobody)
+    line = ["embed", str(tmp_path / "scan.png"), str(tmp_path / "a.png"), "--text", "w", "--ask-passphrase"]
+    assert main(line) == 2
+    said, err = capsys.readouterr()
+    assert said == "" and err.count("\n") == 1 and "use --passphrase-env or --key-file" in err
+    assert not (tmp_path / "a.png").exists()
