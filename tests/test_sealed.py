@@ -3,13 +3,14 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from conftest import ROOT
 
-from cinn_nb.experiment import default_parameters, notebook_module, task_name
+from cinn_nb.experiment import default_parameters, notebook_module
 from pydicom.data import get_testdata_file
 
 STEM = "32_sealed"
@@ -19,21 +20,24 @@ READING = notebook_module(STEM)
 def test_a_slice_that_cannot_be_opened_is_refused_and_ends_no_run(tmp_path, monkeypatch):
     study = notebook_module("30_medical")
     (tmp_path / "broken.dcm").write_bytes(b"no DICOM")
-    files = {"good": get_testdata_file("CT_small.dcm"), "shallow": "", "broken": tmp_path / "broken.dcm"}
+    files = {"good": Path(get_testdata_file("CT_small.dcm")), "broken": tmp_path / "broken.dcm"}
     monkeypatch.setattr(study, "slices", lambda split: [(n, "ct", n, files[n]) for n in files])
     monkeypatch.setattr(study, "stored_row", lambda *given: dict(channels=given[-1], refused=False, why=""))
-    monkeypatch.setattr(READING, "deep", lambda split: ["good", "broken"])  # the other has 8 bits
-    rows = READING.deep_values(dict(split="sealed", bytes=1, seed=0), None)
+    rows = study.stored(dict(split="sealed", bytes=1, seed=0), None)
     found = [(row["name"], row["channels"], row["refused"]) for row in rows]
     assert found == [(n, c, n == "broken") for n in ("good", "broken") for c in study.CHANNELS]
     assert rows[-1]["why"].startswith("broken.dcm cannot be read as DICOM") and str(tmp_path) not in str(rows)
 
 
-def test_slices_of_eight_bits_are_none_of_the_deep_ones():
+def test_slices_of_eight_bits_are_none_of_the_deep_ones(monkeypatch, tmp_path):
     "By the registry, which is no secret."
-    assert {row.bits for row in READING.deep("sealed").values()} == {12, 16}
-    assert "sealed/dicom/ct_helical_jpeg8.dcm" not in READING.deep("sealed")
-    assert len(READING.deep("sealed")) == 19
+    study = notebook_module("30_medical")
+    listed = {row.path: row for row in study.registry()}
+    monkeypatch.setattr(study, "data_dir", lambda: tmp_path)
+    monkeypatch.setattr(study, "sha256_of", lambda path: listed[path.relative_to(tmp_path).as_posix()].sha256)
+    found = [name for name, *_ in study.slices("sealed")]
+    assert len(found) == 19 and {listed[name].bits for name in found} == {12, 16}
+    assert "sealed/dicom/ct_helical_jpeg8.dcm" not in found
 
 
 def test_every_run_that_reads_the_split_says_so(monkeypatch, tmp_path):
@@ -46,8 +50,7 @@ def test_every_run_that_reads_the_split_says_so(monkeypatch, tmp_path):
     for run in runs:
         if run not in asked:  # a code reads what a recording left
             assert [need.spec["split"] for need in run.needs] == ["sealed"], run.title
-    assert sum(run.task == f"{STEM}:deep_values" for run in runs) == 1
-    assert task_name(READING.deep_values) == f"{STEM}:deep_values"
+    assert sum(run.task == "30_medical:stored" for run in runs) == 1
 
 
 @pytest.fixture
