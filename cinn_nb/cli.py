@@ -183,14 +183,13 @@ def _proved(args: argparse.Namespace, stego: np.ndarray, cover: np.ndarray, payl
 # %% ../nbs/12b_cli.ipynb #fa46cc7f
 def _embed_picture(args: argparse.Namespace, payload: bytes) -> tuple[dict, int]:
     "Mark a PNG, TIFF or JPEG; what is to be said of it, and how many bytes there was room for."
-    from cinn_nb.files import read_picture
-    from cinn_nb.images import write_image
+    from cinn_nb.files import read_picture, write_picture
 
     next(_seen(args))  # refuses what is no picture
     picture = read_picture(args.IN)
     stego = _named(args.IN, embed, picture.luma, **_how(args), between=picture.between)
     facts = _proved(args, stego, picture.luma, payload)
-    write_image(args.OUT, picture.marked(stego))
+    write_picture(args.OUT, picture.marked(stego), args.IN)
     where = {"survive": args.survive, "channels": args.channels, "anywhere": args.anywhere}
     return facts, capacity(*stego.shape, **where)
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageOps
 from .core import atomic_path
-from .images import DicomInfo, _frames, _header, _mirror, _numbers, _stored_range, open_dicom
-from .images import padding_of, read_image, stored_values, to_gray, window
+from .images import LOSSLESS, DicomInfo, _frames, _header, _mirror, _numbers, _stored_range
+from .images import open_dicom, padding_of, read_image, stored_values, to_gray, window, write_image
 from .mark import EmbedError
 
 if TYPE_CHECKING:
     import pydicom
 
 # %% auto #0
-__all__ = ['Window', 'TOP', 'GUARD', 'Picture', 'read_picture', 'read_luma', 'Frames', 'Scan', 'open_scan', 'full_window',
-           'level_table', 'Shown', 'shown', 'put_levels', 'Samples', 'samples_of', 'mark_stored', 'derived',
-           'write_scan', 'Change', 'change_of', 'holds_luma', 'held_luma', 'Look', 'looks', 'lowest_stored',
+__all__ = ['Window', 'TOP', 'GUARD', 'Picture', 'read_picture', 'read_luma', 'write_picture', 'Frames', 'Scan', 'open_scan',
+           'full_window', 'level_table', 'Shown', 'shown', 'put_levels', 'Samples', 'samples_of', 'mark_stored',
+           'derived', 'write_scan', 'Change', 'change_of', 'holds_luma', 'held_luma', 'Look', 'looks', 'lowest_stored',
            'sample_kept', 'certificate_stored', 'in_jpeg', 'saved']
 
 # %% ../nbs/11h_files.ipynb #573a168d
@@ -72,7 +72,7 @@ def read_picture(path: str | Path) -> Picture:
         return Picture(image if image.ndim == 2 else image[..., 0])
     return Picture(to_gray(image), image)
 
-
+# %% ../nbs/11h_files.ipynb #85fd2691
 def read_luma(path: str | Path) -> np.ndarray:
     "The luma of a picture, uint8 (H, W), to be read from; of a JPEG file, the channel that it holds."
     luma = read_picture(path).luma
@@ -81,6 +81,20 @@ def read_luma(path: str | Path) -> np.ndarray:
             image.draft("L", image.size)
             luma = np.asarray(ImageOps.exif_transpose(image).convert("L"))
     return luma
+
+
+def write_picture(path: str | Path, pixels: np.ndarray, source: str | Path) -> None:
+    """Write a marked picture as `write_image` does, with the colour profile and the resolution of `source`.
+
+    A profile for other colours than the picture has, and all other metadata, stay behind."""
+    with Image.open(source) as image:
+        about, fits = image.info, (image.mode in ("L", "LA")) == (pixels.ndim == 2)
+        keep = {"dpi": about.get("dpi"), "icc_profile": about.get("icc_profile") if fits else None}
+        keep = {key: value for key, value in keep.items() if value and image.mode != "CMYK"}
+    if Path(path).suffix.lower() not in LOSSLESS:
+        return write_image(path, pixels)  # says what is wrong
+    with atomic_path(path) as aside:
+        Image.fromarray(pixels).save(aside, **keep)
 
 # %% ../nbs/11h_files.ipynb #52ea65c2
 _DECODERS = {  # what decodes a compressed transfer syntax that pydicom alone, or with Pillow, does not
@@ -403,7 +417,14 @@ def mark_stored(
     from cinn_nb.twelve_bit import embed_stored
 
     before = samples_of(scan, frame)
-    stego = embed_stored(before.values, payload, survive, before.frozen, channels)
+    try:
+        stego = embed_stored(before.values, payload, survive, before.frozen, channels)
+    except EmbedError as error:
+        share = before.frozen.mean()
+        if share < 0.2:
+            raise
+        why = f"{share:.0%} of the values must stay (padding, or more than {TOP} above the smallest)"
+        raise EmbedError(f"{error}; {why}: mark what a window shows instead (`--window`)") from error
     return scan.stored[frame] + stego - before.values
 
 # %% ../nbs/11h_files.ipynb #eb640718
@@ -425,6 +446,11 @@ def _samples(colours: np.ndarray, planes: bool) -> bytes:
     return _even((colours.transpose(0, 3, 1, 2) if planes else colours).astype(np.uint8).tobytes())
 
 # %% ../nbs/11h_files.ipynb #cf70c018
+def _overlaid(data: pydicom.Dataset) -> bool:
+    "Does an overlay lie in the bits above the stored ones? (OverlayBitPosition of the groups 60xx)"
+    return any(data[tag].value for tag in data.keys() if tag.group & 0xFFE1 == 0x6000 and tag.elem == 0x0102)
+
+
 def _words(scan: Scan, stored: np.ndarray) -> bytes:
     "The pixel data of new stored values (frames, H, W), little-endian; bits above the stored ones are kept."
     if scan.colour:
@@ -435,8 +461,9 @@ def _words(scan: Scan, stored: np.ndarray) -> bytes:
     if not syntax.is_compressed and scan.bits < 8 * size:
         order = "<" if syntax.is_little_endian else ">"
         old = np.frombuffer(scan.data.PixelData, f"{order}u{size}", count=new.size).reshape(new.shape)
-        signed = scan.data.PixelRepresentation == 1  # then the bits above repeat the sign
-        kept = np.where(stored == scan.stored, old, new if signed else new | (old & ~new.dtype.type(mask)))
+        bare = scan.data.PixelRepresentation == 1 and not _overlaid(scan.data)  # above, the sign again
+        above = old & ~new.dtype.type(mask)
+        kept = np.where(stored == scan.stored, old, new if bare else above | (new & new.dtype.type(mask)))
     return _even(kept.astype(f"<u{size}").tobytes())
 
 # %% ../nbs/11h_files.ipynb #3c63d437

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from cinn_nb.cli import main
-from cinn_nb.files import in_jpeg, looks, open_scan, samples_of, shown
+from cinn_nb.files import _words, in_jpeg, looks, open_scan, samples_of, shown
 from conftest import ROOT
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -164,6 +164,46 @@ def test_what_pydicom_finds_odd_is_not_said():
 
 def test_the_lists_of_files_are_not_empty():
     assert len(MARKED) >= 5 and len(REFUSED) >= 40
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_bits_above_the_stored_ones_stay_or_repeat_the_sign(tmp_path, signed):
+    "Older files keep an overlay there, also where the values are signed."
+    data = pydicom.dcmread(SHIPPED / "CT_small.dcm")
+    stored = np.clip(data.pixel_array.astype(int) - 1000 * signed, -2048 * signed, 4095 - 2048 * signed)
+    data.BitsStored, data.HighBit, data.PixelRepresentation = 12, 11, signed
+    drawn = np.random.default_rng(1).integers(0, 2, stored.shape) << 13
+    for name, above in (("overlay", drawn), ("none", stored & 0xF000 if signed else 0 * drawn)):
+        data.add_new(0x60000102, "US", 13 * (name == "overlay"))  # OverlayBitPosition
+        data.PixelData = ((stored & 0xFFF) | above).astype("<u2").tobytes()
+        data.save_as(tmp_path / "a.dcm")
+        scan = open_scan(tmp_path / "a.dcm")
+        assert (scan.stored[0] == stored).all()
+        moved = np.where(stored % 3 == 0, -stored - 1 if signed else stored ^ 1, stored)
+        words = np.frombuffer(_words(scan, moved[None]), "<u2").reshape(stored.shape).astype(int)
+        assert ((words & 0xFFF) == (moved & 0xFFF)).all()
+        wanted = drawn if name == "overlay" else moved & 0xF000 if signed else 0 * drawn
+        assert ((words & 0xF000) == wanted).all(), name
+
+
+def test_the_profile_and_the_resolution_of_a_picture_stay(tmp_path):
+    picture = np.random.default_rng(1).integers(60, 190, (256, 256, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png", dpi=(150, 150), icc_profile=b"a profile")
+    for out in ("b.png", "b.tiff"):
+        assert cinn("embed", tmp_path / "a.png", tmp_path / out, "--text", "7")[0] == 0
+        with Image.open(tmp_path / out) as image:
+            assert image.info["icc_profile"] == b"a profile" and round(image.info["dpi"][0]) == 150
+    assert cinn("embed", tmp_path / "a.png", tmp_path / "b.jpg", "--text", "7")[0] == 2
+    assert not (tmp_path / "b.jpg").exists()
+
+
+def test_where_most_values_must_stay_the_refusal_says_so(tmp_path):
+    data = pydicom.dcmread(SHIPPED / "CT_small.dcm")
+    data.PixelData = (data.pixel_array.astype(int) * 8).clip(-32768, 32767).astype("<i2").tobytes()
+    data.save_as(tmp_path / "a.dcm")
+    status, _, err = cinn("embed", tmp_path / "a.dcm", tmp_path / "b.dcm", "--text", TEXT)
+    assert status == 2 and "% of the values must stay" in err and "--window" in err, err
+    assert not (tmp_path / "b.dcm").exists()
 
 
 LIVER = SHIPPED / "examples_overlay.dcm"
