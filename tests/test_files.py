@@ -201,7 +201,8 @@ def test_where_most_values_must_stay_the_refusal_says_so(tmp_path):
     data = pydicom.dcmread(SHIPPED / "CT_small.dcm")
     data.PixelData = (data.pixel_array.astype(int) * 8).clip(-32768, 32767).astype("<i2").tobytes()
     data.save_as(tmp_path / "a.dcm")
-    status, _, err = cinn("embed", tmp_path / "a.dcm", tmp_path / "b.dcm", "--text", TEXT)
+    quick = ("--survive", 70, "--channels", "turbo")
+    status, _, err = cinn("embed", tmp_path / "a.dcm", tmp_path / "b.dcm", "--text", TEXT, *quick)
     assert status == 2 and "% of the values must stay" in err and "--window" in err, err
     assert not (tmp_path / "b.dcm").exists()
 
