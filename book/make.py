@@ -12,7 +12,7 @@ import check
 import contents
 from sources import ROOT, BookError, cells, faults, name_links, page, pages, prose, read_alt, relink
 
-BESIDE = ["claims.yaml", "LICENSE", "CITATION.cff", "data/registry.csv"]
+BESIDE = ["claims.yaml", "LICENSE", "CITATION.cff", "data/registry.csv", "data/unsealed.csv"]
 
 
 def write_pages(out: Path, root: Path = ROOT) -> int:
