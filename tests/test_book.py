@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, notebooks, source_files
+from conftest import ROOT, cells, notebooks, source_files
 
 sys.path.insert(0, str(ROOT / "book"))
 
@@ -317,3 +317,14 @@ def test_the_book_builds_without_a_fault(tmp_path):
     assert "#| export" not in page and "nbdev_export" not in page
     index = json.loads((tmp_path / "src" / "names.json").read_text(encoding="utf-8"))
     assert len(index["05_coupling"]) > 20
+
+
+def test_files_that_pages_link_to_go_with_the_book():
+    from make import BESIDE
+
+    texts = [
+        cell["source"] for path in notebooks() for cell in cells(path) if cell["cell_type"] == "markdown"
+    ]
+    linked = {name for text in texts for name in re.findall(r"\]\(\.\./([^)#]+)\)", "".join(text))}
+    files = {name for name in linked if name.endswith((".csv", ".yaml"))}
+    assert len(files) >= 2 and files <= set(BESIDE)
