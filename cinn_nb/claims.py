@@ -429,16 +429,21 @@ def render(text: str, root: str | Path | None = None, claim_id: str = "") -> str
     Also `{{id.verdict}}`, `{{id.n}}`, `{{id.find}}`, `{{id.says}}`. `claim_id`: whose names a hole without id
     means. Raises `ClaimError` for an unknown claim or name."""
 
+    return _filled(text, root, claim_of(claim_id, root) if claim_id else None)
+
+
+def _filled(text: str, root: str | Path | None, own: Claim | None) -> str:
+    "`render`, where a hole without id means the claim `own`."
+
     def fill(hole: re.Match) -> str:
-        owner, name = hole[1] or claim_id, hole[2]
-        if not owner:
+        claim, name = claim_of(hole[1], root) if hole[1] else own, hole[2]
+        if claim is None:
             raise ClaimError(f"{hole[0]} names no claim; write {{{{id.name}}}}")
-        claim = claim_of(owner, root)
         if name == "verdict":
-            return verdict(owner, root)
+            return _verdict(claim)
         if name in _PARTS and name not in claim.values:
-            return render(getattr(claim, name), root, owner)
-        return written(owner, name, root)
+            return _filled(getattr(claim, name), root, claim)
+        return _text(_value(claim, name), claim.values[name])
 
     return _HOLE.sub(fill, text)
 
@@ -496,13 +501,6 @@ def problems(root: str | Path | None = None) -> list[str]:
     return list(dict.fromkeys(found))
 
 # %% ../nbs/14c_claims.ipynb #d8b1b57e
-def _found(claim: Claim) -> str:
-    "What a claim's own tables say: its text with `n`."
-    text = claim.find if "{{n}}" in claim.find else f"{claim.find}; {claim.n}"
-    text = text.replace("{{n}}", claim.n)
-    return _HOLE.sub(lambda hole: _text(_value(claim, hole[2]), claim.values[hole[2]]), text)
-
-
 def sealed_table(root: str | Path | None = None) -> str:
     """Claims with `sealed` queries, on the development test and on the sealed patients, as a Markdown table.
 
@@ -513,8 +511,8 @@ def sealed_table(root: str | Path | None = None) -> str:
         return f"{len(asked)} claims will be asked of the sealed split too. Nobody has read it yet."
     lines = []
     for claim in asked:
-        there = on_sealed(claim)
-        lines.append([claim.says, _found(claim), _verdict(claim), _found(there), _verdict(there)])
+        both = [[_filled("{{find}}; {{n}}", root, one), _verdict(one)] for one in (claim, on_sealed(claim))]
+        lines.append([claim.says, *both[0], *both[1]])
     return _markdown(["claim", "development test", "verdict", "sealed patients", "verdict"], lines)
 
 

@@ -162,16 +162,12 @@ def _steps(folder: Path) -> int:
 
 def _go_further(folder: Path, goal: Path) -> str:
     "Put a stopped training in the place of one that got less far, which is kept beside it."
-    lock = FileLock(store() / f"{goal.stem}.lock")
     try:
-        lock.acquire(timeout=0)
+        with FileLock(store() / f"{goal.stem}.lock", timeout=0):
+            os.replace(goal, goal.with_name(f"{goal.name}.before-{time.time_ns()}"))
+            os.replace(folder, goal)
     except Timeout:
         return "refused: a process here works on it"
-    try:
-        os.replace(goal, goal.with_name(f"{goal.name}.before-{time.time_ns()}"))
-        os.replace(folder, goal)
-    finally:
-        lock.release()
     return "further than what was there"
 
 # %% ../nbs/14d_elsewhere.ipynb #86788961

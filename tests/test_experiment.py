@@ -87,9 +87,9 @@ def test_workers_end_when_the_grid_is_killed(tmp_path):
         time.sleep(0.1)
     process.kill()
     process.wait()
-    time.sleep(3)
-    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
     time.sleep(4)
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    time.sleep(6)
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
     assert not (len(list(store.glob("*/record.json"))) == 6)
 
