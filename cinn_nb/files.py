@@ -385,7 +385,7 @@ class Samples:
 
 
 TOP = 4095  # the largest 12-bit sample
-GUARD = 32  # stored units around a padding value among the others: a mark moves a value by less
+GUARD = 32  # stored units around a padding value among the others: in there a value stays as it is
 
 
 def _near_padding(scan: Scan, frame: int) -> np.ndarray:
@@ -408,6 +408,11 @@ def samples_of(scan: Scan, frame: int) -> Samples:
     return Samples(np.minimum(above, TOP).astype(np.int32), frozen)
 
 # %% ../nbs/11h_files.ipynb #146efab6
+def _now_padding(scan: Scan, frame: int, stored: np.ndarray) -> np.ndarray:
+    "Which values of a frame would be padding if these were its stored ones, and are none today: bool (H, W)."
+    return scan.pads(stored) & ~scan.padding[frame]
+
+
 def mark_stored(
     scan: Scan, frame: int, payload: bytes, survive: int = 50, channels: str = "shared"
 ) -> np.ndarray:
@@ -417,15 +422,22 @@ def mark_stored(
     from cinn_nb.twelve_bit import embed_stored
 
     before = samples_of(scan, frame)
-    try:
-        stego = embed_stored(before.values, payload, survive, before.frozen, channels)
-    except EmbedError as error:
-        share = before.frozen.mean()
-        if share < 0.2:
-            raise
-        why = f"{share:.0%} of the values must stay (padding, or more than {TOP} above the smallest)"
-        raise EmbedError(f"{error}; {why}: mark what a window shows instead (`--window`)") from error
-    return scan.stored[frame] + stego - before.values
+    frozen = before.frozen
+    for _ in range(3):
+        try:
+            stego = embed_stored(before.values, payload, survive, frozen, channels)
+        except EmbedError as error:
+            share = frozen.mean()
+            if share < 0.2:
+                raise
+            why = f"{share:.0%} of the values must stay (padding, or more than {TOP} above the smallest)"
+            raise EmbedError(f"{error}; {why}: mark what a window shows instead (`--window`)") from error
+        new = scan.stored[frame] + stego - before.values
+        lost = _now_padding(scan, frame, new)
+        if not lost.any():
+            return new
+        frozen = frozen | lost
+    raise EmbedError("the mark turns values into padding: mark what a window shows instead (`--window`)")
 
 # %% ../nbs/11h_files.ipynb #eb640718
 def _swapped(data: pydicom.Dataset) -> None:
