@@ -7,7 +7,8 @@ __all__ = ['MIDDLE', 'TOP', 'FORWARD', 'BACK', 'TWICE', 'CHANNELS', 'CHECKS', 'T
            'PROMISED', 'PAIRS', 'NOISY', 'LOW', 'DEVIATION', 'SURE', 'SPENT', 'MORE', 'PROOFS', 'ROUNDS', 'PROVED',
            'code_samples', 'jpeg12', 'DeepLayout', 'TwiceLayout', 'to_samples', 'deep_lengths', 'deep_capacity',
            'payloads_in', 'read_stored', 'extract_stored', 'search_once', 'draw_ways', 'with_noise', 'replies_after',
-           'readings_after', 'search_twice', 'sampled_ways', 'ways_of_file', 'confirm_stored', 'embed_stored']
+           'readings_after', 'search_twice', 'sampled_ways', 'ways_of_file', 'confirm_stored', 'embed_stored',
+           'jpeg12_real']
 
 # %% ../nbs/11d_twelve_bit.ipynb #50c65503
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+from .dct import dct_matrix
 from .informed import Layout, carrier_values, keyed_signs, read_bytes, read_places, waves
 from .jpeg import block_steps, crop_blocks, integer_dct, pad_to_blocks, quantise, shift
 from .lattice import soft_parity
@@ -104,7 +106,7 @@ def to_samples(values: np.ndarray) -> np.ndarray:
 CHECKS = 16  # check bytes of a word
 TOLERATE = 2  # bytes that the search may leave wrong
 TOLERATE_HARD = 6  # where two are not enough; the code mends eight
-MARGIN = 0.3  # reading that a bit should keep
+MARGIN = 0.2  # reading that a bit should keep
 LENGTHS = (32, 48, 64, 96, 128)  # bytes of a word; a reader tries all that fit
 PROMISED = (50, 30, 70)  # lowest qualities that can be promised; their lattices are tried by a reader
 
@@ -156,15 +158,15 @@ def extract_stored(values: np.ndarray) -> bytes:
     return found.payload
 
 # %% ../nbs/11d_twelve_bit.ipynb #754d92c9
-def _word_length(payload: bytes, H: int, W: int) -> int:
-    "The shortest word that holds the payload. `EmbedError` if none does."
+def _word_lengths(payload: bytes, H: int, W: int) -> list[int]:
+    "Bytes of the words that a writer tries: the shortest that fits, and the next. `EmbedError` if none does."
     if not payload:
         raise EmbedError("the payload is empty; give at least one byte")
-    for n in deep_lengths(H, W):
-        if frame_capacity(n - CHECKS) >= len(payload):
-            return n
-    room = deep_capacity(H, W)
-    raise EmbedError(f"the payload has {len(payload)} bytes; {H}x{W} values have room for {room}")
+    fit = [n for n in deep_lengths(H, W) if frame_capacity(n - CHECKS) >= len(payload)]
+    if not fit:
+        room = deep_capacity(H, W)
+        raise EmbedError(f"the payload has {len(payload)} bytes; {H}x{W} values have room for {room}")
+    return fit[:2]
 
 # %% ../nbs/11d_twelve_bit.ipynb #17d4c30d
 def _room(samples: np.ndarray, top: int, frozen: np.ndarray | None) -> np.ndarray | None:
@@ -313,12 +315,13 @@ def confirm_stored(values: np.ndarray, payload: bytes, survive: int, channels: s
             raise EmbedError(f"nothing is promised: the payload is not read after {told}")
 
 # %% ../nbs/11d_twelve_bit.ipynb #fb4613a1
-def _tries(n: int, h: int, w: int, survive: int, top: int, channels: str) -> Iterator[tuple]:
+def _tries(lengths: list[int], h: int, w: int, survive: int, top: int, channels: str) -> Iterator[tuple]:
     "Layouts and searches that a writer tries, one after the other."
-    if channels == "turbo":
-        yield DeepLayout(n, h, w, survive, top), search_once
-    for lattice in TWICE[survive] if channels == "shared" else ():
-        yield TwiceLayout(n, h, w, lattice, top, survive), search_twice
+    for n in lengths:
+        if channels == "turbo":
+            yield DeepLayout(n, h, w, survive, top), search_once
+        for lattice in TWICE[survive] if channels == "shared" else ():
+            yield TwiceLayout(n, h, w, lattice, top, survive), search_twice
 
 # %% ../nbs/11d_twelve_bit.ipynb #ef512c34
 def embed_stored(
@@ -334,12 +337,12 @@ def embed_stored(
         known = f"survive {', '.join(map(str, PROMISED))}; channels {', '.join(CHANNELS)}"
         raise ValueError(f"survive {survive!r}, channels {channels!r}: a promise can be made for {known}")
     samples, (H, W), payload = to_samples(values), values.shape, bytes(payload)
-    n, top = _word_length(payload, H, W), int(samples.max())
+    lengths, top = _word_lengths(payload, H, W), int(samples.max())
     if read_stored(values) is not None:
         raise EmbedError("these values already carry a 12-bit mark; use an unmarked image")
-    for layout, find in _tries(n, H // 8, W // 8, survive, top, channels):
+    for layout, find in _tries(lengths, H // 8, W // 8, survive, top, channels):
         try:
-            stego = find(samples, word_of(payload, n, CHECKS), layout, frozen)
+            stego = find(samples, word_of(payload, layout.n, CHECKS), layout, frozen)
             break
         except SurvivalError as error:
             failure = error
@@ -349,3 +352,15 @@ def embed_stored(
     marked = (stego.astype(np.int64) + int(values.min())).astype(values.dtype)
     confirm_stored(marked, payload, survive, channels)
     return marked
+
+# %% ../nbs/11d_twelve_bit.ipynb #a7abaccc
+def jpeg12_real(samples: np.ndarray, quality: int) -> np.ndarray:
+    """What comes back from a 12-bit file, float64 (H, W), of a coder that computes in real numbers.
+
+    `samples`: integers 0..4095, (H, W). `quality`: 25..100. It rounds only where ITU-T T.81 does: the
+    quotients, and the samples at the end."""
+    A = torch.tensor(dct_matrix())
+    x = pad_to_blocks(torch.tensor(samples.astype(float))[None]) - MIDDLE
+    steps = block_steps(torch.tensor([quality]))[0].double()
+    seen = A.T @ ((A @ x @ A.T / steps).round() * steps) @ A + MIDDLE
+    return crop_blocks(seen.round().clamp(0, TOP), *samples.shape)[0].numpy()
