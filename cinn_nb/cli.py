@@ -9,6 +9,7 @@ __all__ = ['main']
 import argparse
 import contextlib
 import json
+import logging
 import math
 import os
 import sys
@@ -733,7 +734,9 @@ def _parser() -> argparse.ArgumentParser:
 # %% ../nbs/12b_cli.ipynb #df674d56
 @contextlib.contextmanager
 def _calm():
-    "Hides warnings, and what libraries in C write to standard error; what Python prints there is shown."
+    "Hides warnings, logs, and what libraries in C write to standard error; what Python prints is shown."
+    logged = logging.root.manager.disable
+    logging.disable()  # Pillow logs what it cannot decode, beside the error that it raises
     try:
         shown = sys.stderr.fileno()
     except (AttributeError, OSError):  # somebody else listens, as in a notebook
@@ -756,6 +759,7 @@ def _calm():
         sys.stderr = before
         os.dup2(real, 2)
         os.close(real)
+        logging.disable(logged)
 
 # %% ../nbs/12b_cli.ipynb #b8f04c1e
 @contextlib.contextmanager

@@ -61,9 +61,23 @@ def _beyond_bytes(path: str | Path) -> str | None:
     return "are signed" if 2 in np.atleast_1d(signs) else None
 
 
+def _lacking(path: str | Path) -> str | None:
+    "What a TIFF file lacks of its pixels, which Pillow would show as black; None for a whole one."
+    with Image.open(path) as image:
+        tags = getattr(image, "tag_v2", {})
+        if 273 not in tags:  # StripOffsets: no TIFF, or one in tiles
+            return None
+        planes = tags.get(277, 1) if tags.get(284, 1) == 2 else 1  # samples a pixel, where each has a plane
+        offsets = np.atleast_1d(tags[273])
+        needed = planes * -(-image.height // tags.get(278, image.height))  # RowsPerStrip
+    return f"{len(offsets)} of {needed} strips" if len(offsets) < needed else None
+
+
 def read_picture(path: str | Path) -> Picture:
     "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits, and for signed samples."
     image = read_image(path)
+    if there := _lacking(path):
+        raise ValueError(f"{path} cannot be read as an image: it holds {there} only")
     if image.dtype != np.uint8:
         raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
     if why := _beyond_bytes(path):

@@ -21,6 +21,7 @@ from PIL import Image
 
 from cinn_nb.cli import main
 from cinn_nb.files import _words, in_jpeg, looks, open_scan, samples_of, shown
+from cinn_nb.phantoms import phantom
 from conftest import ROOT
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -493,3 +494,37 @@ def test_pictures_that_pillow_would_cut_to_8_bits_are_refused(tmp_path, monkeypa
         assert (status, said) == (2, "") and err.startswith(f"cinn: {path.name}: its samples ")
         assert ("are signed" if path.suffix == ".tif" else "have 16 bits") in err and "convert it" in err
     assert sorted(tmp_path.iterdir()) == there
+
+
+def with_tag(path, out, tag, value):
+    "A copy of a little-endian TIFF file with another number in one of its tags."
+    data = bytearray(path.read_bytes())
+    assert data[:2] == b"II"
+    first = struct.unpack_from("<I", data, 4)[0]
+    for at in range(first + 2, first + 2 + 12 * struct.unpack_from("<H", data, first)[0], 12):
+        if struct.unpack_from("<H", data, at)[0] == tag:
+            struct.pack_into("<HII", data, at + 2, 4, 1, value)
+    out.write_bytes(data)
+
+
+CALL = "import sys; from cinn_nb.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "says"),
+    [(257, 60_000, "of 938 strips"), (277, 122, "cannot be read as an image"), (257, 129, "of 3 strips")],
+)
+def test_a_damaged_tiff_is_one_line(tmp_path, tag, value, says):
+    "Rows that the file does not hold, which Pillow shows as black; samples that it logs and refuses."
+    whole, bad = tmp_path / "whole.tif", tmp_path / "bad.tif"
+    picture = Image.fromarray(phantom("chest", 128)).convert("RGB")
+    picture.save(whole, "TIFF", tiffinfo={278: 64}, strip_size=64 * 128 * 3)
+    with Image.open(whole) as image:
+        assert len(image.tag_v2[273]) == 2
+    with_tag(whole, bad, tag, value)
+    for command in ("extract", "capacity", "certify"):
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, command, bad], capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+        assert len(done.stderr.splitlines()) == 1
