@@ -51,36 +51,36 @@ class Picture:
         return (self.colour + (stego.astype(int) - self.luma)[..., None]).astype(np.uint8)
 
 # %% ../nbs/11h_files.ipynb #8cfb8882
-def _beyond_bytes(path: str | Path) -> str | None:
+def _beyond_bytes(image: Image.Image) -> str | None:
     "What Pillow would cut to 8 bits, or wrap round, without a word; None for samples of 0 to 255."
-    with Image.open(path) as image:
-        layouts = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
-        signs = getattr(image, "tag_v2", {}).get(339, 1)  # TIFF's SampleFormat: 2 is signed
+    layouts = [str(tile[3][0] if isinstance(tile[3], tuple) else tile[3]) for tile in image.tile]
+    signs = getattr(image, "tag_v2", {}).get(339, 1)  # TIFF's SampleFormat: 2 is signed
     if any(layout.endswith((";16B", ";16L", ";16N")) for layout in layouts):
         return "have 16 bits"
     return "are signed" if 2 in np.atleast_1d(signs) else None
 
 
-def _lacking(path: str | Path) -> str | None:
+def _lacking(image: Image.Image) -> str | None:
     "What a TIFF file lacks of its pixels, which Pillow would show as black; None for a whole one."
-    with Image.open(path) as image:
-        tags = getattr(image, "tag_v2", {})
-        if 273 not in tags:  # StripOffsets: no TIFF, or one in tiles
-            return None
-        planes = tags.get(277, 1) if tags.get(284, 1) == 2 else 1  # samples a pixel, where each has a plane
-        offsets = np.atleast_1d(tags[273])
-        needed = planes * -(-image.height // tags.get(278, image.height))  # RowsPerStrip
-    return f"{len(offsets)} of {needed} strips" if len(offsets) < needed else None
+    tags = getattr(image, "tag_v2", {})
+    if 273 not in tags:  # StripOffsets: no TIFF, or one in tiles
+        return None
+    planes = tags.get(277, 1) if tags.get(284, 1) == 2 else 1  # samples a pixel, where each has a plane
+    needed = planes * -(-image.height // tags.get(278, image.height))  # RowsPerStrip
+    there = np.size(tags[273])
+    return f"{there} of {needed} strips" if there < needed else None
 
 
 def read_picture(path: str | Path) -> Picture:
     "A picture to be marked. Errors as in `read_image`; `ValueError` for 16 bits, and for signed samples."
     image = read_image(path)
-    if there := _lacking(path):
+    with Image.open(path) as header:
+        there, why = _lacking(header), _beyond_bytes(header)
+    if there:
         raise ValueError(f"{path} cannot be read as an image: it holds {there} only")
     if image.dtype != np.uint8:
         raise ValueError(f"{path}: its pixels are {image.dtype}; a picture needs 8 bits, window it first")
-    if why := _beyond_bytes(path):
+    if why:
         raise ValueError(f"{path}: its samples {why}; a picture needs 0 to 255, convert it first")
     if image.ndim == 2 or (image == image[..., :1]).all():
         return Picture(image if image.ndim == 2 else image[..., 0])

@@ -27,6 +27,7 @@ from conftest import ROOT
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 OTHERS = Path(os.environ.get("CINN_DATA", "no such folder")) / "dicom"
 TEXT = "scan 0042"
+CALL = "import sys; from cinn_nb.cli import main; sys.exit(main())"
 
 
 def images() -> list[Path]:
@@ -156,8 +157,7 @@ def test_what_cannot_be_marked_is_refused_in_one_line(path, tmp_path):
 
 def test_what_pydicom_finds_odd_is_not_said():
     "In a process of its own, where nobody else catches warnings."
-    code = "import sys; from cinn_nb.cli import main; sys.exit(main())"
-    words = [sys.executable, "-c", code, "extract", str(SHIPPED / "MR_small_padded.dcm")]
+    words = [sys.executable, "-c", CALL, "extract", str(SHIPPED / "MR_small_padded.dcm")]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, capture_output=True, text=True, env=env)
     assert done.returncode == 1 and re.fullmatch(r"cinn: [^\n]+\n", done.stderr), done.stderr
@@ -505,9 +505,6 @@ def with_tag(path, out, tag, value):
         if struct.unpack_from("<H", data, at)[0] == tag:
             struct.pack_into("<HII", data, at + 2, 4, 1, value)
     out.write_bytes(data)
-
-
-CALL = "import sys; from cinn_nb.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.mark.parametrize(
