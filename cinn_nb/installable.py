@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['EXTRA', 'MEAN', 'DEVIATION', 'RIVALS', 'MissingRival', 'needs', 'colour', 'luma', 'Mapped', 'Installed',
-           'InvisibleDwtDct', 'InvisibleDwtDctSvd', 'InvisibleRivaGan', 'BlindWatermark', 'TrustMarkMethod',
-           'VideoSealMethod', 'WamMethod', 'why_missing', 'rivals_here']
+           'InvisibleDwtDct', 'InvisibleDwtDctSvd', 'InvisibleRivaGan', 'around', 'MendedDwtDct', 'MendedDwtDctSvd',
+           'BlindWatermark', 'TrustMarkMethod', 'VideoSealMethod', 'WamMethod', 'why_missing', 'rivals_here']
 
 # %% ../nbs/15d_installable.ipynb #e38d2f9f
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Iterator
 import numpy as np
@@ -166,6 +166,31 @@ class InvisibleRivaGan(_Invisible):
     def options(self) -> dict[str, Any]:
         return {}
 
+# %% ../nbs/15d_installable.ipynb #f5a2a7d6
+def around(change: np.ndarray) -> np.ndarray:
+    "Differences of values 0..255 that wrap, as the nearest ones, int -128..127."
+    return (np.asarray(change, int) + 128) % 256 - 128
+
+
+@register_method("iw-dwtdct-mended")
+@dataclass(frozen=True)
+class MendedDwtDct(InvisibleDwtDct):
+    "`iw-dwtdct` less what it does without a mark."
+
+    def write(self, rgb: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        bare = InvisibleDwtDct(strength=1e-6).write(rgb, bits)
+        return rgb + around(super().write(rgb, bits).astype(int) - bare)
+
+
+@register_method("iw-dwtdctsvd-mended")
+@dataclass(frozen=True)
+class MendedDwtDctSvd(InvisibleDwtDctSvd):
+    "`iw-dwtdctsvd` less what it does without a mark."
+
+    def write(self, rgb: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        bare = InvisibleDwtDctSvd(strength=1e-6).write(rgb, bits)
+        return rgb + around(super().write(rgb, bits).astype(int) - bare)
+
 # %% ../nbs/15d_installable.ipynb #8ee4c5d7
 @register_method("blind-watermark")
 @dataclass(frozen=True)
@@ -301,7 +326,10 @@ class WamMethod(Installed):
         return ((preds[1:] * weight).sum((1, 2)) / weight.sum()).numpy()
 
 # %% ../nbs/15d_installable.ipynb #2dd3621c
-RIVALS = ("iw-dwtdct", "iw-dwtdctsvd", "iw-rivagan", "blind-watermark", "trustmark", "videoseal", "wam")
+RIVALS = (
+    "iw-dwtdct", "iw-dwtdctsvd", "iw-dwtdct-mended", "iw-dwtdctsvd-mended", "iw-rivagan", "blind-watermark",
+    "trustmark", "videoseal", "wam",
+)  # fmt: skip
 
 
 def why_missing(name: str) -> str:
