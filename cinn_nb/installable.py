@@ -9,7 +9,7 @@ __all__ = ['EXTRA', 'MEAN', 'DEVIATION', 'RIVALS', 'MissingRival', 'needs', 'col
 
 # %% ../nbs/15d_installable.ipynb #e38d2f9f
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Iterator
 import numpy as np
