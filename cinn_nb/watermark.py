@@ -295,6 +295,13 @@ def embed(
     return stego
 
 # %% ../nbs/12_watermark.ipynb #f19f97c3
+def _to_spare(margin: int) -> str:
+    "A margin in words; a negative one is that of a reader which is told where bytes are unsure."
+    if margin < 0:
+        return f"none to spare: {-margin} wrong bytes more than are mended without erasures"
+    return f"{margin} wrong bytes to spare"
+
+
 @dataclass(frozen=True)
 class Sampled:
     """A sample of a family of channels, in all of which the payload was read.
@@ -312,7 +319,7 @@ class Sampled:
     def __str__(self) -> str:
         lacking = f"; not on this machine: {', '.join(self.lacking)}" if self.lacking else ""
         read_back = f"{self.family} at {self.quality}: read back in all of a sample of {self.tried} channels"
-        return f"{read_back}, {self.margin} wrong bytes to spare ({', '.join(self.coders)}{lacking})"
+        return f"{read_back}, {_to_spare(self.margin)} ({', '.join(self.coders)}{lacking})"
 
 
 def _coders(channels: Sequence) -> tuple[str, ...]:
@@ -348,7 +355,7 @@ class Certificate:
     def __str__(self) -> str:
         shown = "" if self.psnr is None else f"PSNR {self.psnr:.1f} dB; "
         files = f"turbo: read back after one save as JPEG at every quality {self.quality}..100"
-        first = f"{shown}{files}, {self.margin} wrong bytes to spare ({self.encoder})"
+        first = f"{shown}{files}, {_to_spare(self.margin)} ({self.encoder})"
         return "; ".join([first, *map(str, self.families)])
 
 
