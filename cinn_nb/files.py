@@ -294,12 +294,21 @@ def open_scan(source: str | Path) -> Scan:
 Window = tuple[float, float]  # centre and width, in physical units (HU for CT)
 
 
+def _sloped(scan: Scan, frame: int) -> DicomInfo:
+    "What a header says of a frame. `ValueError` where its slope makes all values one."
+    info = scan.info(frame)
+    if info.slope == 0:
+        name = f"{scan.name(frame)} of {scan.source}"
+        raise ValueError(f"{name}: RescaleSlope is 0, so all its values mean the same; mend the header first")
+    return info
+
+
 def full_window(scan: Scan, frame: int) -> Window:
     "The window from the smallest to the largest value of a frame, without padding. `ValueError` if flat."
     values = scan.stored[frame][~scan.padding[frame]]
     if not values.size or values.min() == values.max():
         raise ValueError(f"{scan.name(frame)} of {scan.source} is flat: there is nothing to show")
-    info = scan.info(frame)
+    info = _sloped(scan, frame)
     ends = [float(end) * info.slope + info.intercept for end in (values.min(), values.max())]
     return sum(ends) / 2, abs(ends[1] - ends[0])
 
@@ -309,7 +318,7 @@ def level_table(scan: Scan, frame: int, view: Window | None) -> tuple[np.ndarray
 
     `view` None: 8 stored bits as they are. MONOCHROME1 comes out inverted, so that large is bright."""
     low, high = scan.span
-    stored, info = np.arange(low, high + 1), scan.info(frame)
+    stored, info = np.arange(low, high + 1), _sloped(scan, frame)
     inverted = info.photometric == "MONOCHROME1"
     if view is None:
         if scan.bits != 8:

@@ -257,6 +257,17 @@ def test_a_field_that_pydicom_cannot_turn_into_a_value_is_one_line(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["a.dcm"]
 
 
+@pytest.mark.parametrize("words", [["embed", "--text", "A"], ["extract"], ["capacity"]], ids=" ".join)
+def test_a_slope_of_zero_is_named(words, tmp_path):
+    data = pydicom.dcmread(SHIPPED / "CT_small.dcm")
+    data.RescaleSlope = 0
+    data.save_as(tmp_path / "flat.dcm")
+    out = [tmp_path / "out.dcm"] if words[0] == "embed" else []
+    status, _, err = cinn(words[0], tmp_path / "flat.dcm", *out, *words[1:])
+    assert status == 2 and "RescaleSlope is 0" in err and len(err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["flat.dcm"]
+
+
 def test_every_frame_or_one_of_them(tmp_path):
     data = pydicom.dcmread(SHIPPED / "CT_small.dcm")
     data.WindowCenter, data.WindowWidth = 40, 400
