@@ -312,7 +312,7 @@ def full_window(scan: Scan, frame: int) -> Window:
     ends = [float(end) * info.slope + info.intercept for end in (values.min(), values.max())]
     return sum(ends) / 2, abs(ends[1] - ends[0])
 
-
+# %% ../nbs/11h_files.ipynb #c399a365
 def level_table(scan: Scan, frame: int, view: Window | None) -> tuple[np.ndarray, np.ndarray]:
     """Gray level of each value that the stored bits allow, uint8 (2**bits,), and whether the window shows it.
 
