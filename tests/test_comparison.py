@@ -100,6 +100,7 @@ def test_in_full_there_is_one_crop_for_each_group():
     asked = {run.spec["label"]: run.spec["crops"] for run in COMPARISON.runs(parameters("full"))}
     for label, crops in asked.items():
         assert crops == COMPARISON.FEWER.get(label.partition(", ")[0], len(groups))
+    assert COMPARISON.FEWER == {"HiNet form": 12}  # all other rows have every group
 
 
 def test_rows_wait_for_their_training_and_others_do_not(tmp_path, monkeypatch):
