@@ -1,6 +1,7 @@
 """settings.ini is the only source of what the package is and needs; everything else must agree with it."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -130,7 +131,10 @@ def test_built_packages_hold_weights_and_no_notebooks(tmp_path):
         [sys.executable, "-W", "ignore", "-c", build], cwd=tree, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    wheel = zipfile.ZipFile(next((tmp_path / "out").glob("*.whl")))
+    built = next((tmp_path / "out").glob("*.whl"))
+    stated = json.loads((ROOT / "data/results/timing.json").read_text())["wheel"]
+    assert abs(built.stat().st_size / 1e6 - float(stated.removesuffix(" MB"))) < 0.3
+    wheel = zipfile.ZipFile(built)
     sdist = tarfile.open(next((tmp_path / "out").glob("*.tar.gz")))
     in_sdist = {name.partition("/")[2] for name in sdist.getnames()}
     weights = {f"cinn_nb/weights/{path.name}" for path in (tree / "cinn_nb" / "weights").iterdir()}
