@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SEALED_READING', 'WIDEST', 'SHOWN_RUNS', 'ClaimError', 'names_in', 'calculate', 'ask', 'Claim', 'on_sealed',
-           'read_claims', 'claim_of', 'value', 'written', 'verdict', 'render', 'front_table', 'claims_table',
-           'problems', 'sealed_table', 'sealed_gaps', 'record_of_result', 'stale', 'stale_table', 'stale_line',
-           'run_records', 'figure_source', 'why', 'compared', 'variant_folder', 'rows_of', 'compare_command',
-           'why_command', 'executed', 'refresh']
+           'sealed_was_read', 'best_answer', 'read_claims', 'claim_of', 'value', 'written', 'verdict', 'render',
+           'front_table', 'claims_table', 'problems', 'sealed_table', 'sealed_line', 'sealed_gaps', 'record_of_result',
+           'stale', 'stale_table', 'stale_line', 'run_records', 'figure_source', 'why', 'compared', 'variant_folder',
+           'rows_of', 'compare_command', 'why_command', 'executed', 'refresh']
 
 # %% ../nbs/14c_claims.ipynb #88c21f0a
 import argparse
@@ -224,8 +224,9 @@ SEALED_READING = "32_sealed"  # the experiment that asks the sealed patients
 class Claim:
     """One entry of claims.yaml: who says what, what was found, in which experiment, and by which rule.
 
-    `whose`: "paper" or "ours". `values`: name -> query or formula. `front`: stands on the front page.
-    `sealed`: the values that the texts and rules need, asked of the tables of `SEALED_READING`."""
+    `whose`: "paper" or "ours". `values`: name -> query or formula. `front`: stands on the front page, which
+    also says on which `images`, such as "validation". `sealed`: the values that the texts and rules need,
+    asked of the tables of `SEALED_READING`."""
 
     id: str
     whose: str
@@ -238,6 +239,7 @@ class Claim:
     fails: str = ""
     notebook: str = ""
     front: bool = False
+    images: str = ""
     sealed: dict[str, dict[str, Any]] = field(default_factory=dict)
     root: Path = field(default=Path(), repr=False)
 
@@ -279,9 +281,20 @@ def _yaml(path: Path) -> dict[str, Any]:
 # %% ../nbs/14c_claims.ipynb #29a4bbfd
 def on_sealed(claim: Claim) -> Claim:
     "The same statement, text and rules, but asked of the sealed patients; a claim with `sealed` queries."
-    return replace(claim, experiment=SEALED_READING, notebook="", values=claim.sealed, sealed={})
+    there = dict(experiment=SEALED_READING, notebook="", images="sealed", values=claim.sealed)
+    return replace(claim, **there, sealed={})
 
 
+def sealed_was_read(root: Path) -> bool:
+    "Whether the tables of the sealed reading are published."
+    return (root / "data" / "results" / SEALED_READING / "provenance.json").is_file()
+
+
+def best_answer(claim: Claim) -> Claim:
+    "The claim asked of the sealed patients, where it can be and they have been read; else the claim itself."
+    return on_sealed(claim) if claim.sealed and sealed_was_read(claim.root) else claim
+
+# %% ../nbs/14c_claims.ipynb #f164383a
 _HOLE = re.compile(r"\{\{\s*(?:([\w-]+)\.)?(\w+)\s*\}\}")
 
 
@@ -289,6 +302,8 @@ def _faults(claim: Claim) -> Iterator[str]:
     "What is wrong with a claim, before any table is opened."
     if claim.sealed:
         yield from _faults(on_sealed(claim))
+    if claim.front and not claim.images:
+        yield "it stands on the front page and must say on which `images`, such as validation"
     if claim.whose not in ("paper", "ours"):
         yield f"whose is {claim.whose!r}; it must be paper or ours"
     notebooks = claim.root / "nbs"  # an archive of results has none
@@ -420,23 +435,25 @@ def _verdict(claim: Claim) -> str:
     return says[0] if says else "not decided"
 
 # %% ../nbs/14c_claims.ipynb #3641cc7d
-_PARTS = ("says", "find", "n")
+_PARTS = ("says", "find", "n", "images")
 
 
-def render(text: str, root: str | Path | None = None, claim_id: str = "") -> str:
+def render(text: str, root: str | Path | None = None, claim_id: str = "", best: bool = False) -> str:
     """`text` with every `{{id.name}}` replaced by the written value.
 
-    Also `{{id.verdict}}`, `{{id.n}}`, `{{id.find}}`, `{{id.says}}`. `claim_id`: whose names a hole without id
-    means. Raises `ClaimError` for an unknown claim or name."""
+    Also `verdict`, `n`, `find`, `says` and `images` behind the id. `claim_id`: whose names a hole without id
+    means. `best`: from the sealed patients, see `best_answer`. Raises `ClaimError` for an unknown claim or
+    name."""
 
-    return _filled(text, root, claim_of(claim_id, root) if claim_id else None)
+    return _filled(text, root, claim_of(claim_id, root) if claim_id else None, best)
 
 
-def _filled(text: str, root: str | Path | None, own: Claim | None) -> str:
+def _filled(text: str, root: str | Path | None, own: Claim | None, best: bool = False) -> str:
     "`render`, where a hole without id means the claim `own`."
 
     def fill(hole: re.Match) -> str:
         claim, name = claim_of(hole[1], root) if hole[1] else own, hole[2]
+        claim = best_answer(claim) if claim and best else claim
         if claim is None:
             raise ClaimError(f"{hole[0]} names no claim; write {{{{id.name}}}}")
         if name == "verdict":
@@ -463,20 +480,21 @@ def _markdown(head: list[str], lines: Iterable[list[str]]) -> str:
 
 
 def front_table(whose: str = "paper", root: str | Path | None = None) -> str:
-    """The front page's claims as a Markdown table: says, we find, verdict, n, notebook.
+    """The front page's claims as a Markdown table: says, we find, verdict, n, images, notebook.
 
-    `whose`: "paper" or "ours". Raises `ClaimError` for a cell of more than 90 characters."""
+    Answers come from the sealed patients where they can (`best_answer`). `whose`: "paper" or "ours". Raises
+    `ClaimError` for a cell of more than 90 characters."""
     lines = []
-    for claim in read_claims(root).values():
+    for claim in map(best_answer, read_claims(root).values()):
         if claim.front and claim.whose == whose:
-            find, n = (render(f"{{{{{claim.id}.{part}}}}}", root) for part in ("find", "n"))
-            line = [claim.says, find, verdict(claim.id, root), n, claim.link]
+            find, n = (_filled(part, root, claim) for part in (claim.find, claim.n))
+            line = [claim.says, find, _verdict(claim), n, claim.images, claim.link]
             long = [cell for cell in line if len(_seen(cell)) > WIDEST]
             if long:
                 raise ClaimError(f"claims.yaml, {claim.id}: {len(long[0])} characters in a cell: {long[0]}")
             lines.append(line)
     head = "the paper says" if whose == "paper" else "beyond the paper"
-    return _markdown([head, "we find", "verdict", "n", "notebook"], lines)
+    return _markdown([head, "we find", "verdict", "n", "images", "notebook"], lines)
 
 # %% ../nbs/14c_claims.ipynb #493bbee1
 def claims_table(root: str | Path | None = None, experiment: str = "") -> str:
@@ -507,8 +525,8 @@ def sealed_table(root: str | Path | None = None) -> str:
     Before these have been read, one line that says so. Raises `ClaimError` for a query that fails."""
     root = Path(root) if root else repo_root()
     asked = [claim for claim in read_claims(root).values() if claim.sealed]
-    if not (root / "data" / "results" / SEALED_READING / "provenance.json").is_file():
-        return f"{len(asked)} claims will be asked of the sealed split too. Nobody has read it yet."
+    if not sealed_was_read(root):
+        return sealed_line(root)
     lines = []
     for claim in asked:
         both = [[_filled("{{find}}; {{n}}", root, one), _verdict(one)] for one in (claim, on_sealed(claim))]
@@ -516,6 +534,20 @@ def sealed_table(root: str | Path | None = None) -> str:
     return _markdown(["claim", "development test", "verdict", "sealed patients", "verdict"], lines)
 
 
+def sealed_line(root: str | Path | None = None) -> str:
+    "What the sealed patients did to the claims that were asked of them, in one sentence."
+    root = Path(root) if root else repo_root()
+    asked = [claim for claim in read_claims(root).values() if claim.sealed]
+    if not sealed_was_read(root):
+        return f"{len(asked)} claims will be asked of the sealed split too. Nobody has read it yet."
+    both = {claim.id: (_verdict(claim), _verdict(on_sealed(claim))) for claim in asked}
+    other = [f"`{name}` ({old}, now {new})" for name, (old, new) in both.items() if old != new]
+    told = (
+        f"another verdict than before for {len(other)}: {', '.join(other)}" if other else "no verdict changed"
+    )
+    return f"{len(asked)} claims were asked of the sealed split too; {told}."
+
+# %% ../nbs/14c_claims.ipynb #46fc8abd
 def sealed_gaps(folder: str | Path, root: str | Path | None = None) -> list[str]:
     "What tables in a folder cannot answer of all `sealed` queries: one line each, `id.name: why`."
     gaps, folder = [], Path(folder)
