@@ -224,9 +224,8 @@ SEALED_READING = "32_sealed"  # the experiment that asks the sealed patients
 class Claim:
     """One entry of claims.yaml: who says what, what was found, in which experiment, and by which rule.
 
-    `whose`: "paper" or "ours". `values`: name -> query or formula. `front`: stands on the front page, which
-    also says on which `images`, such as "validation". `sealed`: the values that the texts and rules need,
-    asked of the tables of `SEALED_READING`."""
+    `whose`: "paper" or "ours". `values`: name -> query or formula. `front`: on the front page, with `images`,
+    those it was found on. `sealed`: what texts and rules need, asked of the tables of `SEALED_READING`."""
 
     id: str
     whose: str
