@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SEALED_READING', 'WIDEST', 'SHOWN_RUNS', 'ClaimError', 'names_in', 'calculate', 'ask', 'Claim', 'on_sealed',
            'sealed_was_read', 'best_answer', 'read_claims', 'claim_of', 'value', 'written', 'verdict', 'render',
-           'front_table', 'claims_table', 'problems', 'sealed_table', 'sealed_line', 'sealed_gaps', 'record_of_result',
+           'front_table', 'claims_table', 'problems', 'sealed_gaps', 'sealed_table', 'sealed_line', 'record_of_result',
            'stale', 'stale_table', 'stale_line', 'run_records', 'figure_source', 'why', 'compared', 'variant_folder',
            'rows_of', 'compare_command', 'why_command', 'executed', 'refresh']
 
@@ -277,7 +277,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         raise ClaimError(f"{path.name} must hold one mapping: an id, and what belongs to it")
     return content
 
-# %% ../nbs/14c_claims.ipynb #29a4bbfd
+
 def on_sealed(claim: Claim) -> Claim:
     "The same statement, text and rules, but asked of the sealed patients; a claim with `sealed` queries."
     there = dict(experiment=SEALED_READING, notebook="", images="sealed", values=claim.sealed)
@@ -517,6 +517,19 @@ def problems(root: str | Path | None = None) -> list[str]:
                 found.append(str(error))
     return list(dict.fromkeys(found))
 
+
+def sealed_gaps(folder: str | Path, root: str | Path | None = None) -> list[str]:
+    "What tables in a folder cannot answer of all `sealed` queries: one line each, `id.name: why`."
+    gaps, folder = [], Path(folder)
+    for claim in read_claims(root).values():
+        for name, query in claim.sealed.items():
+            try:
+                if "formula" not in query:
+                    ask(query, folder, folder)
+            except ClaimError as error:
+                gaps.append(f"{claim.id}.{name}: {error}")
+    return gaps
+
 # %% ../nbs/14c_claims.ipynb #d8b1b57e
 def sealed_table(root: str | Path | None = None) -> str:
     """Claims with `sealed` queries, on the development test and on the sealed patients, as a Markdown table.
@@ -545,19 +558,6 @@ def sealed_line(root: str | Path | None = None) -> str:
         f"another verdict than before for {len(other)}: {', '.join(other)}" if other else "no verdict changed"
     )
     return f"{len(asked)} claims were asked of the sealed split too; {told}."
-
-# %% ../nbs/14c_claims.ipynb #46fc8abd
-def sealed_gaps(folder: str | Path, root: str | Path | None = None) -> list[str]:
-    "What tables in a folder cannot answer of all `sealed` queries: one line each, `id.name: why`."
-    gaps, folder = [], Path(folder)
-    for claim in read_claims(root).values():
-        for name, query in claim.sealed.items():
-            try:
-                if "formula" not in query:
-                    ask(query, folder, folder)
-            except ClaimError as error:
-                gaps.append(f"{claim.id}.{name}: {error}")
-    return gaps
 
 # %% ../nbs/14c_claims.ipynb #5a918667
 def _numbers_of(modules: Iterable[str], root: Path) -> list[str]:
