@@ -115,6 +115,17 @@ def test_verdicts_are_computed_and_front_cells_are_short():
     assert stale_line() in readme, "run `make prepare`"
 
 
+def test_what_the_first_bullets_say_can_be_said_of_the_sealed_patients_too():
+    "They are written with `best`: once that split has been read, its answers stand there."
+    sources = ["".join(cell["source"]) for cell in cells(ROOT / "nbs" / "index.ipynb")]
+    told = [source for source in sources if "best=True" in source]
+    holes = [hole for source in told for hole in re.findall(r"\{\{([\w-]+)\.(\w+)\}\}", source)]
+    known, parts = read_claims(), {"images", "find", "n", "says", "verdict"}
+    asked = [(name, part) for name, part in holes if known[name].sealed and part not in parts]
+    assert len(holes) > 15 and len(asked) > 5
+    assert [hole for hole in asked if hole[1] not in known[hole[0]].sealed] == []
+
+
 def copied(folder: Path) -> Path:
     "What the front page is made of, in another place."
     for name in ("claims.yaml", "settings.ini", "README.md"):
