@@ -12,7 +12,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 dry=""
-[ "${1:-}" = "--dry" ] && { dry=1; set -- 2 quick 24b_gpu 24_speed:1; }
+[ "${1:-}" = "--dry" ] && { dry=1; set -- 10 quick 24b_gpu 24_speed:1; }
 [ $# -ge 3 ] || { sed -n '2,12p' "$0" | cut -c3- >&2; exit 2; }
 end=$((SECONDS + 60 * $1)); profile=$2; shift 2
 left() { echo $((end > SECONDS ? end - SECONDS : 1)); }
