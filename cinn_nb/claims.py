@@ -501,8 +501,8 @@ def claims_table(root: str | Path | None = None, experiment: str = "") -> str:
     lines = []
     for claim in read_claims(root).values():
         if experiment in ("", claim.experiment):
-            find, n = (render(f"{{{{{claim.id}.{part}}}}}", root) for part in ("find", "n"))
-            lines.append([f"`{claim.id}`", claim.says, find, verdict(claim.id, root), n, claim.link])
+            find, n = (_filled(part, root, claim) for part in (claim.find, claim.n))
+            lines.append([f"`{claim.id}`", claim.says, find, _verdict(claim), n, claim.link])
     return _markdown(["claim", "it says", "we find", "verdict", "n", "notebook"], lines)
 
 
@@ -536,11 +536,10 @@ def sealed_table(root: str | Path | None = None) -> str:
 
     Before these have been read, one line that says so. Raises `ClaimError` for a query that fails."""
     root = Path(root) if root else repo_root()
-    asked = [claim for claim in read_claims(root).values() if claim.sealed]
     if not sealed_was_read(root):
         return sealed_line(root)
     lines = []
-    for claim in asked:
+    for claim in [one for one in read_claims(root).values() if one.sealed]:
         both = [[_filled("{{find}}; {{n}}", root, one), _verdict(one)] for one in (claim, on_sealed(claim))]
         lines.append([claim.says, *both[0], *both[1]])
     return _markdown(["claim", "development test", "verdict", "sealed patients", "verdict"], lines)
